@@ -1,0 +1,275 @@
+"""The command line: one short function for each verb. It parses, calls and prints; everything else lives elsewhere."""
+
+import errno
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import App, CycloptsError, Parameter
+
+from groundup import __version__
+from groundup.console import say
+from groundup.errors import CODES, GroundupError
+
+os.environ.setdefault("DO_NOT_TRACK", "1")  # no dependency reports anything to anyone
+os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+
+app = App(
+    name="groundup",
+    version=__version__,
+    help="Train small language models from the ground up, and know which one is better.\n\n"
+    "RECIPE is a preset (`groundup show` lists them) or a YAML file; any value can be overridden as key.sub=value. "
+    "RUN is a run's name, the beginning of it, its path, or `last`.",
+)
+
+Recipe = Annotated[str, Parameter(help="Preset or YAML file.")]
+Overrides = Annotated[list[str] | None, Parameter(help="Values to change, as key.sub=value.", negative="")]
+Lab = Annotated[Path | None, Parameter(help="Directory of artifacts and runs (default: $GROUNDUP_LAB, else ./lab).")]
+Json = Annotated[bool, Parameter(name="--json", help="Print one JSON object to stdout.", negative="")]
+RunName = Annotated[str, Parameter(name="run", help="Name, beginning of a name, path, or `last`.")]
+Which = Annotated[str, Parameter(help="best, last or a step.")]
+
+
+def _print(value: Any, as_json: bool, lines: list[str]) -> None:
+    print(json.dumps(value, ensure_ascii=False) if as_json else "\n".join(lines))
+
+
+def _shell(words: list[str]) -> str:
+    import shlex
+
+    return shlex.join(words)
+
+
+@app.command
+def run(recipe: Recipe, *overrides: str, lab: Lab = None, json: Json = False) -> None:
+    """Do everything: corpus, tokenizer, training, evaluation, samples and report. Goes on where it was."""
+    _train(recipe, list(overrides), lab, json, train_only=False)
+
+
+@app.command
+def train(recipe: Recipe, *overrides: str, lab: Lab = None, json: Json = False) -> None:
+    """Like run, without the final evaluation, samples and report."""
+    _train(recipe, list(overrides), lab, json, train_only=True)
+
+
+def _train(recipe: str, overrides: list[str], lab: Path | None, as_json: bool, train_only: bool) -> None:
+    from groundup.recipe.load import resolve
+    from groundup.science import pipeline
+    from groundup.science.summary import summarise
+    from groundup.store.runs import lab_directory
+
+    resolved = resolve(recipe, overrides)
+    found = pipeline.run(resolved, lab_directory(lab), train_only)
+    facts = summarise(found)
+    again = _shell(
+        ["groundup", "train" if train_only else "run", recipe, *overrides, *(["--lab", str(lab)] if lab else [])]
+    )
+    _print(
+        facts,
+        as_json,
+        [
+            f"run       {found.path}",
+            f"valid     {facts['valid_bpb']:.4f} bits per byte at step {facts['best_step']}"
+            if facts["valid_bpb"]
+            else "valid     not scored",
+            f"report    {found.path / 'report.html'}",
+            f"again     {again}",
+            f"sample    {_shell(['groundup', 'sample', str(found.path), '--prompt', 'Once upon a time'])}",
+        ],
+    )
+
+
+@app.command
+def show(
+    recipe: Annotated[str | None, Parameter(help="Preset or YAML file; none: list the presets.")] = None,
+    *overrides: str,
+    json: Json = False,
+) -> None:
+    """Print the resolved recipe, where each value came from, and the model's size."""
+    from groundup.recipe.load import preset_paths, resolve
+    from groundup.science.summary import describe
+
+    if recipe is None:
+        _print({"presets": list(preset_paths())}, json, list(preset_paths()))
+        return
+    facts, lines = describe(resolve(recipe, list(overrides)))
+    _print(facts, json, lines)
+
+
+@app.command
+def data(recipe: Recipe, *overrides: str, lab: Lab = None, json: Json = False) -> None:
+    """Make the corpus: read, decode, normalise, drop duplicates, split."""
+    from groundup.recipe.load import resolve
+    from groundup.science.pipeline import make_corpus
+    from groundup.science.summary import corpus_lines
+    from groundup.store.runs import lab_directory
+
+    corpus = make_corpus(resolve(recipe, list(overrides)).recipe, lab_directory(lab))
+    _print(corpus.manifest | {"path": str(corpus.path)}, json, corpus_lines(corpus))
+
+
+@app.command
+def tokenizer(recipe: Recipe, *overrides: str, lab: Lab = None, json: Json = False) -> None:
+    """Make the corpus and train its tokenizer."""
+    from groundup.recipe.load import resolve
+    from groundup.science.pipeline import make_tokenizer
+    from groundup.store.runs import lab_directory
+
+    _, trained = make_tokenizer(resolve(recipe, list(overrides)).recipe, lab_directory(lab))
+    size = trained.manifest["counts"]["vocab_size"]
+    facts = trained.manifest | {"path": str(trained.path)}
+    _print(facts, json, [f"tokenizer  {trained.path / 'tokenizer.json'}", f"vocabulary {size:,}"])
+
+
+@app.command
+def eval(
+    run: RunName,
+    *,
+    checkpoint: Which = "best",
+    split: Annotated[
+        list[str] | None,
+        Parameter(help="valid, test or train; may be repeated (default: valid and test).", negative=""),
+    ] = None,
+    device: str = "auto",
+    lab: Lab = None,
+    json: Json = False,
+) -> None:
+    """Loss, perplexity and bits per byte of a run, by split and source."""
+    from groundup.science.judge import evaluate
+    from groundup.science.summary import score_lines
+    from groundup.store.runs import find, lab_directory
+
+    splits = split or ["valid", "test"]
+    if wrong := set(splits) - {"train", "valid", "test"}:
+        raise GroundupError("usage", f"there is no split {sorted(wrong)[0]!r}", "the splits are train, valid and test")
+    result = evaluate(find(lab_directory(lab), run), checkpoint, splits, device)
+    _print(result, json, score_lines(result))
+
+
+@app.command
+def sample(
+    run: RunName,
+    *,
+    prompt: Annotated[
+        list[str] | None, Parameter(help="May be repeated (default: the recipe's prompts).", negative="")
+    ] = None,
+    temperature: float | None = None,
+    top_k: int | None = None,
+    top_p: float | None = None,
+    max_tokens: int | None = None,
+    seed: int | None = None,
+    checkpoint: Which = "best",
+    device: str = "auto",
+    lab: Lab = None,
+    json: Json = False,
+) -> None:
+    """Let a run write. What is not given is as in the run's recipe."""
+    from groundup.recipe.load import resolve
+    from groundup.science import judge
+    from groundup.store.runs import find, lab_directory
+
+    found = find(lab_directory(lab), run)
+    given = {
+        "prompts": prompt,
+        "temperature": temperature,
+        "top_k": top_k,
+        "top_p": top_p,
+        "max_tokens": max_tokens,
+        "seed": seed,
+    }
+    import json as text
+
+    changes = [f"sample.{key}={text.dumps(value)}" for key, value in given.items() if value is not None]
+    options = resolve(str(found.path / "recipe.yaml"), changes).recipe.sample
+    rows = judge.sample(found, checkpoint, options, device)
+    _print({"run": found.name, "samples": rows}, json, ["\n\n".join(row["text"] for row in rows)])
+
+
+@app.command
+def report(run: RunName, *, lab: Lab = None, json: Json = False) -> None:
+    """Write a run's report.html anew, also while it trains."""
+    from groundup.science.run_report import write
+    from groundup.store.runs import find, lab_directory
+
+    path = write(find(lab_directory(lab), run).path)
+    _print({"report": str(path)}, json, [str(path)])
+
+
+@app.command
+def ls(*, lab: Lab = None, json: Json = False) -> None:
+    """List the runs of the lab."""
+    from groundup.science.summary import summarise, table
+    from groundup.store.runs import all_runs, lab_directory
+
+    rows = [summarise(one) for one in all_runs(lab_directory(lab))]
+    _print({"runs": rows}, json, table(rows) if rows else ["no runs yet: `groundup run quickstart` makes one"])
+
+
+@app.command
+def explain(
+    code: Annotated[str | None, Parameter(help="The code in brackets at the end of an error; none: list them.")] = None,
+    *,
+    json: Json = False,
+) -> None:
+    """Say what an error's code means."""
+    if code is None:
+        _print({"codes": {name: one.text for name, one in CODES.items()}}, json, list(CODES))
+        return
+    if code not in CODES:
+        import difflib
+
+        near = difflib.get_close_matches(code, CODES, 1)
+        raise GroundupError(
+            "unknown-code",
+            f"there is no code {code!r}",
+            f"did you mean {near[0]!r}?" if near else "`groundup explain` lists them",
+        )
+    known = CODES[code]
+    _print(
+        {"code": code, "exit_code": known.exit_code, "text": known.text},
+        json,
+        [f"{code} (exit code {known.exit_code})", "", known.text],
+    )
+
+
+def _of_system(error: OSError) -> GroundupError | None:
+    """The operating system's errors that are a user's to mend."""
+    where = f" ({error.filename})" if error.filename else ""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return GroundupError("disk-full", f"the disk is full{where}", "make room and give the same command again")
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return GroundupError(
+            "not-writable", f"no permission{where}", "check the path's owner and mode, or choose another --lab"
+        )
+    return None
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run a command line and return its exit code."""
+    try:
+        app(arguments, exit_on_error=False, print_error=False, result_action="return_value")
+        return 0
+    except CycloptsError as error:
+        failure = GroundupError("usage", " ".join(str(error).split()), "see `groundup --help`")
+    except GroundupError as error:
+        failure = error
+    except KeyboardInterrupt:
+        failure = GroundupError("interrupted", "stopped", "give the same command again: it goes on where it was")
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader, `head` say, has seen enough
+        return 0
+    except OSError as error:
+        known = _of_system(error)
+        if known is None:
+            raise
+        failure = known
+    say(f"error: {failure.what} [{failure.code}]\n  fix: {failure.fix}\n  more: groundup explain {failure.code}")
+    if "--json" in (arguments if arguments is not None else sys.argv):
+        print(json.dumps({"error": {"code": failure.code, "what": failure.what, "fix": failure.fix}}))
+    return failure.exit_code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,144 @@
+"""Every way groundup can refuse: one exception, one code for each cause, one table that explains them.
+
+A user's mistake never ends in a traceback. It ends in a `GroundupError`, which says what happened and how
+to fix it; `groundup explain CODE` tells the rest. Exit codes: 0 done, 1 a finding, 2 usage or recipe,
+3 environment (disk, device, missing file or extra), 4 interrupted and resumable, 5 diverged.
+"""
+
+from dataclasses import dataclass
+
+FINDING, USAGE, ENVIRONMENT, INTERRUPTED, DIVERGED = 1, 2, 3, 4, 5
+
+
+@dataclass(frozen=True)
+class Explanation:
+    exit_code: int
+    text: str
+
+
+CODES: dict[str, Explanation] = {
+    # recipe and command line
+    "usage": Explanation(USAGE, "The command line could not be understood. `groundup VERB --help` lists what it takes."),
+    "unknown-code": Explanation(USAGE, "`groundup explain` was asked about a code that does not exist."),
+    "no-such-recipe": Explanation(
+        USAGE,
+        "A recipe is the name of a preset (`groundup show` lists them) or the path of a YAML file. "
+        "The one that was named is neither.",
+    ),
+    "recipe-syntax": Explanation(
+        USAGE,
+        "The recipe file is not YAML that describes a mapping, or an override is not of the form key.sub=value. "
+        "Only plain YAML is read: no tags, no anchors to Python objects, at most 1 MB.",
+    ),
+    "unknown-key": Explanation(
+        USAGE,
+        "The recipe names a key that does not exist. Keys are never ignored: a silent typo would make an "
+        "experiment other than the one you meant. `groundup show RECIPE` lists every key with its value.",
+    ),
+    "bad-value": Explanation(
+        USAGE,
+        "A value in the recipe has the wrong type or lies outside its range. The message names the key, where "
+        "the value came from (preset, file or command line), and what is allowed.",
+    ),
+    "recipe-conflict": Explanation(
+        USAGE,
+        "Two values of the recipe contradict each other: a width that the heads do not divide, a mix that names "
+        "a source the recipe does not have, a number of tokens per update that is no multiple of the context.",
+    ),
+    # data
+    "no-such-file": Explanation(ENVIRONMENT, "A file or folder that the recipe names does not exist or cannot be read."),
+    "no-text": Explanation(
+        ENVIRONMENT,
+        "The file, folder or pattern was there, but no text was found in it: it is empty, holds no file of a known "
+        "format (txt, md, raw, jsonl, parquet, csv, each also as .gz or .zst), or nothing was left after cleaning.",
+    ),
+    "bad-file": Explanation(
+        ENVIRONMENT,
+        "A data file could not be read as the format that its name promises: truncated compression, a line that is "
+        "not JSON, a table without a text column. The message names file and line.",
+    ),
+    "unknown-corpus": Explanation(USAGE, "The recipe asks for a corpus that is not described in data/sources.yaml."),
+    "download-failed": Explanation(
+        ENVIRONMENT,
+        "A corpus could not be downloaded. On a machine without internet, put its files into a folder laid out as "
+        "REPOSITORY/FILE and name that folder as `data.mirror` in the recipe or in $GROUNDUP_MIRROR.",
+    ),
+    "wrong-hash": Explanation(
+        ENVIRONMENT,
+        "A file does not have the size or SHA-256 that is on record for it: it was cut short, changed, or is another "
+        "version. It was not used.",
+    ),
+    "text-too-short": Explanation(
+        ENVIRONMENT,
+        "A split has fewer tokens than one window of the model's context, so there is nothing to train on or to "
+        "score. Use more text, a shorter model.context, or larger data.valid_fraction and data.test_fraction.",
+    ),
+    # tokenizer
+    "vocabulary-too-large": Explanation(
+        USAGE,
+        "The text does not hold enough distinct pairs to learn that many tokens. The message says how many it "
+        "supports.",
+    ),
+    "bad-tokenizer": Explanation(
+        ENVIRONMENT,
+        "The tokenizer that the recipe names is missing, damaged, or is not a byte-level tokenizer with an "
+        "<|endoftext|> token.",
+    ),
+    # store
+    "artifact-damaged": Explanation(
+        ENVIRONMENT,
+        "A file of an artifact (corpus, tokenizer, shards) is missing or no longer has the SHA-256 in its manifest. "
+        "Nothing was trained on it. Artifacts can be made again: delete the directory that the message names and "
+        "repeat the command; look at the disk, too.",
+    ),
+    "no-such-run": Explanation(USAGE, "There is no run of that name in the lab. `groundup ls` lists the runs."),
+    "run-damaged": Explanation(ENVIRONMENT, "A file that makes a run what it is (recipe.yaml, lineage.json) is missing or unreadable."),
+    "run-busy": Explanation(
+        ENVIRONMENT,
+        "Another process is working on the same run or artifact. Wait for it, or stop it. A lock ends with its "
+        "process: a killed one leaves none behind.",
+    ),
+    "no-checkpoint": Explanation(ENVIRONMENT, "The run has no checkpoint yet, so there is no model to evaluate or to sample from."),
+    "checkpoint-damaged": Explanation(
+        ENVIRONMENT,
+        "A checkpoint has a missing file, or one that no longer has the SHA-256 in its MANIFEST.json. Training goes "
+        "on from the newest whole one by itself; this error means that the one asked for, or every one, is damaged.",
+    ),
+    "disk-full": Explanation(
+        ENVIRONMENT,
+        "The disk is full. What was finished before is intact, and what was being written was discarded. Make room "
+        "and give the same command again: it goes on where it was.",
+    ),
+    "not-writable": Explanation(ENVIRONMENT, "The lab directory cannot be written to. Choose another with --lab or $GROUNDUP_LAB."),
+    # training
+    "no-device": Explanation(ENVIRONMENT, "The recipe asks for a device or a precision that this machine does not have."),
+    "out-of-memory": Explanation(
+        ENVIRONMENT,
+        "The device ran out of memory. A smaller train.micro_batch needs less and trains the same model: gradient "
+        "accumulation keeps train.tokens_per_update.",
+    ),
+    "interrupted": Explanation(
+        INTERRUPTED, "The work was interrupted, and everything finished so far is on disk. The same command goes on from there."
+    ),
+    "diverged": Explanation(
+        DIVERGED,
+        "The loss or a gradient became infinite or not-a-number. No checkpoint after that point was written. Usual causes: a "
+        "learning rate that is too high, a warm-up that is too short, fp16 where bf16 is to be had.",
+    ),
+    # sampling
+    "bad-prompt": Explanation(USAGE, "The prompt cannot be used: it is longer than the model's context leaves room for."),
+}  # fmt: skip
+
+
+class GroundupError(Exception):
+    """A refusal with a code from `CODES`, what happened, and how to fix it."""
+
+    def __init__(self, code: str, what: str, fix: str) -> None:
+        if code not in CODES:
+            raise KeyError(f"error code {code!r} is not in groundup.errors.CODES")
+        super().__init__(f"{what} [{code}]")
+        self.code, self.what, self.fix = code, what, fix
+
+    @property
+    def exit_code(self) -> int:
+        return CODES[self.code].exit_code

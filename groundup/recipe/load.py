@@ -1,0 +1,273 @@
+"""From a preset or a file, and overrides, to a checked recipe that knows where each of its values came from.
+
+Precedence: default < preset < file < command line. A file may name the preset it starts from: `preset: phase0`.
+"""
+
+import difflib
+import typing
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from groundup.errors import GroundupError
+from groundup.recipe.rungs import fill_in
+from groundup.recipe.schema import Recipe
+
+LARGEST_FILE = 1 << 20  # bytes; a recipe is a page, and YAML readers are slow on giants
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """A recipe and, for each of its dotted keys, the layer that decided it."""
+
+    recipe: Recipe
+    origins: dict[str, str]
+
+
+class _PlainLoader(yaml.SafeLoader):
+    """YAML without aliases (which can be made to explode) and without silently repeated keys."""
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        if self.check_event(yaml.events.AliasEvent):
+            raise yaml.YAMLError("aliases are not read")
+        return super().compose_node(parent, index)
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> Any:
+        keys = [key.value for key, _ in node.value]
+        for key in keys:
+            if keys.count(key) > 1:
+                raise yaml.YAMLError(f"the key {key!r} stands twice")
+        return super().construct_mapping(node, deep)
+
+
+def _read_yaml(text: str, where: str) -> Any:
+    try:
+        return yaml.load(text, Loader=_PlainLoader)
+    except (yaml.YAMLError, RecursionError, ValueError) as error:
+        what = " ".join(str(error).split()) or "nested too deeply"
+        raise GroundupError("recipe-syntax", f"{where} is not plain YAML: {what}", "mend it there") from None
+
+
+def _read_mapping(path: Path, where: str) -> dict[str, Any]:
+    try:
+        if path.stat().st_size > LARGEST_FILE:
+            raise GroundupError("recipe-syntax", f"{where} is larger than 1 MB", "a recipe is a short file")
+        value = _read_yaml(path.read_text(encoding="utf-8"), where)
+    except UnicodeDecodeError:
+        raise GroundupError("recipe-syntax", f"{where} is not UTF-8 text", "save it as UTF-8") from None
+    except OSError as error:
+        raise GroundupError("no-such-recipe", f"{where} cannot be read: {error.strerror}", "check the path") from None
+    if value is None:
+        value = {}
+    if not isinstance(value, dict) or not all(isinstance(key, str) for key in value):
+        raise GroundupError("recipe-syntax", f"{where} is not a mapping of keys to values", "begin with e.g. `train:`")
+    return value
+
+
+def preset_paths() -> dict[str, Path]:
+    """The presets that come with groundup, by name."""
+    folder = Path(str(files("groundup.recipe") / "presets"))
+    return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
+
+
+def _layers(name: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """(origin, values) of a preset or file and of what it is based on, the weakest first."""
+    presets = preset_paths()
+    if name in presets:
+        origin, values = f"preset {name}", _read_mapping(presets[name], f"preset {name}")
+    elif Path(name).is_file():
+        origin, values = f"file {name}", _read_mapping(Path(name), name)
+    else:
+        near = difflib.get_close_matches(name, presets, 1)
+        hint = f"did you mean {near[0]!r}?" if near else "the presets are: " + ", ".join(presets)
+        raise GroundupError("no-such-recipe", f"{name!r} is neither a preset nor a file", hint)
+    base = values.pop("preset", None)
+    if base is not None:
+        if base not in presets or base == name:
+            raise GroundupError(
+                "bad-value", f"preset {base!r} in {origin} is not a preset", "choose one of: " + ", ".join(presets)
+            )
+        yield from _layers(base)
+    yield origin, values
+
+
+def _parse_override(text: str) -> dict[str, Any]:
+    key, equals, value = text.partition("=")
+    parts = key.strip().split(".")
+    if not equals or not all(parts):
+        raise GroundupError(
+            "recipe-syntax", f"{text!r} is not an override", "write key.sub=value, e.g. train.steps=1000"
+        )
+    nested: Any = _read_yaml(value, f"the value of {key}")
+    for part in reversed(parts):
+        nested = {part: nested}
+    return nested
+
+
+def _merge(base: dict[str, Any], layer: dict[str, Any], origin: str, origins: dict[str, str], prefix: str = "") -> None:
+    for key, value in layer.items():
+        path = f"{prefix}{key}"
+        if isinstance(value, dict) and isinstance(base.get(key), dict):
+            _merge(base[key], value, origin, origins, f"{path}.")
+        elif isinstance(value, dict):
+            base[key] = {}
+            _merge(base[key], value, origin, origins, f"{path}.")
+        else:
+            base[key] = value
+            for old in [old for old in origins if old.startswith(f"{path}.")]:
+                del origins[old]
+            origins[path] = origin
+
+
+def _known_keys(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
+    for name, field in model.model_fields.items():
+        yield f"{prefix}{name}"
+        inner = [field.annotation, *typing.get_args(field.annotation)]
+        for kind in inner:
+            if isinstance(kind, type) and issubclass(kind, BaseModel):
+                middle = "*." if kind is not field.annotation else ""
+                yield from _known_keys(kind, f"{prefix}{name}.{middle}")
+
+
+def _refuse(error: ValidationError, origins: dict[str, str]) -> GroundupError:
+    """Translate pydantic's first complaint into one sentence with a fix."""
+    first = error.errors(include_url=False, include_context=False)[0]
+    keys: list[str] = []
+    for part in first["loc"]:  # the schema's own labels of union members are not keys of the recipe
+        if isinstance(part, str) and ("[" in part or part in ("str", "int", "float", "bool", "constrained-int")):
+            continue
+        keys.append(str(part))
+    path = ".".join(keys)
+    matching = (where for key, where in origins.items() if key == path or key.startswith(f"{path}."))
+    origin = next(matching, "the recipe")
+    if first["type"] == "extra_forbidden":
+        known = list(_known_keys(Recipe))
+        shown = path
+        if keys[:2] == ["data", "sources"] and len(keys) > 3:
+            shown = ".".join(["data.sources.*", *keys[3:]])
+        siblings = [key for key in known if key.rpartition(".")[0] == shown.rpartition(".")[0]]
+        near = difflib.get_close_matches(shown, siblings, 1) or difflib.get_close_matches(shown, known, 1)
+        if not near:  # the right word under the wrong part: `steps` for `train.steps`
+            near = [key for key in known if key.rpartition(".")[2] == keys[-1]]
+        hint = (
+            f"did you mean {near[0].replace('.*.', f'.{keys[2]}.' if len(keys) > 3 else '.NAME.')!r}?"
+            if near
+            else "see `groundup show`"
+        )
+        return GroundupError("unknown-key", f"there is no key {path!r} ({origin})", hint)
+    if first["type"] == "missing":
+        return GroundupError(
+            "bad-value",
+            f"the key {path!r} is missing",
+            "set it in the recipe, or start from a preset: `preset: quickstart`",
+        )
+    message = first["msg"][0].lower() + first["msg"][1:]
+    return GroundupError("bad-value", f"{path} = {first['input']!r} ({origin}): {message}", f"correct {path}")
+
+
+def _check(recipe: Recipe) -> None:
+    """What no single value shows. Raises GroundupError `recipe-conflict`."""
+    model, train, data = recipe.model, recipe.train, recipe.data
+
+    def refuse(what: str, fix: str) -> typing.NoReturn:
+        raise GroundupError("recipe-conflict", what, fix)
+
+    for key in ("layers", "width", "heads"):
+        if getattr(model, key) is None:
+            refuse(f"model.{key} is not set", "set model.size to 20m, 50m or 100m, or give layers, width and heads")
+    assert model.width and model.heads and model.kv_heads and model.context
+    if model.width % model.heads:
+        refuse(
+            f"model.width = {model.width} is not divisible by model.heads = {model.heads}",
+            f"e.g. model.width={model.width // model.heads * model.heads or model.heads}",
+        )
+    if model.heads % model.kv_heads:
+        refuse(
+            f"model.heads = {model.heads} is not divisible by model.kv_heads = {model.kv_heads}",
+            f"e.g. model.kv_heads={model.heads}",
+        )
+    if model.family == "classic" and model.kv_heads != model.heads:
+        refuse("grouped-query attention (model.kv_heads) belongs to the modern family", "leave out model.kv_heads")
+    if model.family == "modern" and model.width // model.heads % 2:
+        refuse(
+            f"rotary positions need an even head size, not {model.width // model.heads}",
+            "change model.width or model.heads",
+        )
+    if train.tokens_per_update % model.context:
+        nearest = max(1, round(train.tokens_per_update / model.context)) * model.context
+        refuse(
+            f"train.tokens_per_update = {train.tokens_per_update} is not a multiple of model.context = {model.context}",
+            f"e.g. train.tokens_per_update={nearest}",
+        )
+    if data.valid_fraction + data.test_fraction >= 1:
+        refuse("data.valid_fraction and data.test_fraction leave nothing to train on", "their sum must be below 1")
+    for name, source in data.sources.items():
+        if source.corpus is None and source.path is None:
+            refuse(f"data.sources.{name} has neither corpus nor path", f"e.g. data.sources.{name}.path=my-texts")
+    for name in data.mix or {}:
+        if name not in data.sources:
+            refuse(f"data.mix names {name!r}, which is not a source", "the sources are: " + ", ".join(data.sources))
+    if data.mix is not None and not sum(data.mix.values()) > 0:
+        refuse("the shares of data.mix add up to nothing", "give at least one source a positive share")
+
+
+def resolve(name: str, overrides: list[str] | None = None) -> Resolved:
+    """Read the preset or file `name`, apply `overrides` (`key.sub=value`) and check the whole.
+
+    Raises GroundupError `no-such-recipe`, `recipe-syntax`, `unknown-key`, `bad-value`, `recipe-conflict`.
+    """
+    values: dict[str, Any] = {}
+    origins: dict[str, str] = {}
+    for origin, layer in _layers(name):
+        _merge(values, layer, origin, origins)
+    for override in overrides or []:
+        _merge(values, _parse_override(override), "command line", origins)
+    _drop_null_entries(values, origins)
+    return validate(values, origins)
+
+
+def _drop_null_entries(values: dict[str, Any], origins: dict[str, str]) -> None:
+    """`data.sources.NAME=null` takes a source of the preset out again, and its share of the mix with it."""
+    data = values.get("data")
+    sources, mix = (data.get(key) if isinstance(data, dict) else None for key in ("sources", "mix"))
+    gone = [name for part in (sources, mix) if isinstance(part, dict) for name, value in part.items() if value is None]
+    for name in gone:
+        for key, part in (("sources", sources), ("mix", mix)):
+            if isinstance(part, dict) and (
+                part.get(name) is None or (isinstance(sources, dict) and name not in sources)
+            ):
+                part.pop(name, None)
+                origins.pop(f"data.{key}.{name}", None)
+
+
+def validate(values: dict[str, Any], origins: dict[str, str] | None = None) -> Resolved:
+    """Check a mapping of recipe values and fill in what follows from `model.size`."""
+    origins = dict(origins or {})
+    try:
+        first = Recipe.model_validate(
+            values
+        )  # before anything is derived, so that every complaint is about a given value
+        model = values.get("model") or {}
+        filled = fill_in(first.model.model_dump())
+        recipe = Recipe.model_validate(values | {"model": {**model, **filled}})
+    except ValidationError as error:
+        raise _refuse(error, origins) from None
+    for key in filled:
+        origins[f"model.{key}"] = f"size {recipe.model.size}" if recipe.model.size else "derived"
+    _check(recipe)
+    return Resolved(recipe, origins)
+
+
+def flatten(value: Any, prefix: str = "") -> dict[str, Any]:
+    """Dotted keys of a nested mapping."""
+    if not isinstance(value, dict) or not value:
+        return {prefix: value}
+    flat: dict[str, Any] = {}
+    for key, inner in value.items():
+        flat |= flatten(inner, f"{prefix}.{key}" if prefix else key)
+    return flat

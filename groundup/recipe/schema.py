@@ -1,0 +1,143 @@
+"""The recipe: everything about one experiment, typed. The docstring of a field is its help text in `groundup show`."""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Fraction = Annotated[float, Field(ge=0, lt=1)]
+Positive = Annotated[int, Field(gt=0)]
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$")]  # becomes part of file names
+
+
+class Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, allow_inf_nan=False)
+
+
+class Source(Part):
+    """One body of text. Either a known corpus (`corpus`), or files of your own (`path`)."""
+
+    corpus: str | None = None
+    """A corpus described in data/sources.yaml (tinystories, wikitext-103), or world-stories / world-encyclopedia, which are generated."""
+    path: str | list[str] | None = None
+    """Your own file, folder or glob (txt, md, raw, jsonl, parquet, csv, also .gz or .zst). With `corpus`, stands in for its files."""
+    valid: str | list[str] | None = None
+    """Files that are the official validation split; they are kept apart from `path` as they are."""
+    test: str | list[str] | None = None
+    """Files that are the official test split."""
+    delimiter: str | None = None
+    """What separates documents in text files; null: what the corpus says, else one file is one document."""
+    text_column: str = "text"
+    """The column of jsonl, parquet or csv that holds the text."""
+    documents: Positive | None = None
+    """Use only the first so many documents; for a generated corpus, how many to generate (default 20,000)."""
+    license: str | None = None
+    """The licence of your files, for the record."""
+    language: str | None = None
+    """The language of your files, for the record."""
+
+
+class Data(Part):
+    sources: dict[Name, Source] = Field(min_length=1)
+    """The bodies of text, by name."""
+    mix: dict[Name, Annotated[float, Field(ge=0)]] | None = None
+    """Share of each source in the training tokens and in the tokenizer's sample; null: by size."""
+    valid_fraction: Fraction = 0.01
+    """Share of the documents without an official split that goes to validation."""
+    test_fraction: Fraction = 0.01
+    """Share of the documents without an official split that goes to test."""
+    mirror: str | None = None
+    """Directory or URL prefix that stands in for the hub; null: $GROUNDUP_MIRROR, else the hub."""
+
+
+class Tokenizer(Part):
+    vocab_size: Annotated[int, Field(ge=258, le=1_000_000)] = 8192
+    """Number of tokens, with the 256 bytes and the 2 special tokens."""
+    sample_mb: Annotated[float, Field(gt=0)] = 100.0
+    """Megabytes of training text, drawn by the mix, that the merges are learned from."""
+    use: str | None = None
+    """Use a tokenizer that exists: a tokenizer.json, a directory that holds one, an artifact or a run of this lab."""
+
+
+class Model(Part):
+    family: Literal["classic", "modern"] = "modern"
+    """classic: the GPT-2 block. modern: RMSNorm, rotary positions, QK-norm, SwiGLU; a trained model is a Qwen3 checkpoint."""
+    size: Literal["20m", "50m", "100m"] | None = None
+    """The rung: fills in layers, width, heads, feed_forward and context where they are not given."""
+    layers: Positive | None = None
+    width: Positive | None = None
+    """Model dimension d."""
+    heads: Positive | None = None
+    kv_heads: Positive | None = None
+    """Key and value heads (grouped-query attention, modern only); null: as many as heads."""
+    feed_forward: Positive | None = None
+    """Inner width of the feed-forward part; null: 4 d, and two thirds of that for SwiGLU, rounded to 64."""
+    context: Annotated[int, Field(ge=8)] | None = None
+    """Longest sequence in tokens."""
+    dropout: Fraction = 0.0
+    tied: bool = True
+    """Input embedding and output head share one matrix."""
+
+
+class Train(Part):
+    steps: Positive = 5000
+    """Optimizer updates."""
+    tokens_per_update: Positive = 32768
+    """Tokens in the global batch; a multiple of model.context."""
+    micro_batch: Positive | Literal["auto"] = "auto"
+    """Sequences in one forward pass; gradient accumulation makes up the rest of the global batch."""
+    optimizer: Literal["adamw"] = "adamw"
+    learning_rate: Annotated[float, Field(gt=0)] = 3e-4
+    """Peak learning rate."""
+    final_learning_rate: Annotated[float, Field(ge=0)] = 0.1
+    """Learning rate at the last step, as a fraction of the peak."""
+    schedule: Literal["cosine"] = "cosine"
+    warmup: Annotated[int, Field(ge=0)] = 200
+    """Steps of linear warm-up."""
+    betas: tuple[Fraction, Fraction] = (0.9, 0.95)
+    weight_decay: Annotated[float, Field(ge=0)] = 0.1
+    """On matrices only."""
+    clip: Annotated[float, Field(gt=0)] = 1.0
+    """Largest global norm of the gradient."""
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
+    """auto: bf16 where a GPU has it, fp16 on other CUDA GPUs, else fp32."""
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    compile: bool | Literal["auto"] = "auto"
+    """torch.compile; auto: on CUDA only, where the wait for the compiler pays."""
+    log_every: Positive = 10
+    valid_every: Positive = 250
+    """Steps between scorings of the validation split."""
+    valid_tokens: Positive = 200_000
+    """Validation tokens per source scored while training (the final evaluation reads the whole split)."""
+    checkpoint_every: Positive = 500
+    sample_every: Positive = 500
+    keep: Positive = 3
+    """Newest checkpoints kept; the best one is kept besides."""
+
+
+class Evaluate(Part):
+    splits: list[Literal["valid", "test"]] = ["valid", "test"]
+
+
+class Sample(Part):
+    prompts: list[str] = Field(default=["Once upon a time", "The"], min_length=1)
+    temperature: Annotated[float, Field(ge=0)] = 0.8
+    """0 takes the likeliest token each time."""
+    top_k: Annotated[int, Field(ge=0)] = 40
+    """0: off."""
+    top_p: Annotated[float, Field(gt=0, le=1)] = 0.95
+    """1: off."""
+    max_tokens: Positive = 200
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
+
+
+class Recipe(Part):
+    name: Name = "run"
+    """Beginning of the run directory's name."""
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 1
+    """Seeds initialisation, data order and dropout."""
+    data: Data
+    tokenizer: Tokenizer = Tokenizer()
+    model: Model = Model()
+    train: Train = Train()
+    evaluate: Evaluate = Evaluate()
+    sample: Sample = Sample()

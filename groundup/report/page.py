@@ -1,0 +1,150 @@
+"""One self-contained HTML page: no script, no request, every text escaped. The parts of a page are plain records."""
+
+import functools
+import pathlib
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+import jinja2
+
+
+@dataclass(frozen=True)
+class Fact:
+    """One number of the headline strip. tone: "", good, warn or bad."""
+
+    label: str
+    value: str
+    note: str = ""
+    tone: str = ""
+
+
+@dataclass(frozen=True)
+class Cell:
+    text: str
+    title: str = ""
+    """What a pointer shows: the full value of a shortened one."""
+    code: bool = False
+
+
+@dataclass(frozen=True)
+class Text:
+    kind: ClassVar[str] = "text"
+    text: str
+    tone: str = ""
+    """ "", absent or warn."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """align: one letter for each column, l or r; the last letter holds for the columns that remain."""
+
+    kind: ClassVar[str] = "table"
+    columns: Sequence[str]
+    rows: Sequence[Sequence[str | Cell]]
+    align: str = "lr"
+    caption: str = ""
+
+    def side(self, column: int) -> str:
+        return self.align[min(column, len(self.align) - 1)]
+
+
+@dataclass(frozen=True)
+class Key:
+    """One entry of a legend: a swatch in colour `color` of the page."""
+
+    label: str
+    color: int = 0
+    line: str = "solid"
+    """solid, faint or dashed."""
+
+
+@dataclass(frozen=True)
+class Plot:
+    """svg comes from `groundup.report.plot.curve`: it is the only part of a page that is not escaped again."""
+
+    title: str
+    unit: str
+    svg: str
+    note: str
+    legend: Sequence[Key] = ()
+
+
+@dataclass(frozen=True)
+class Plots:
+    kind: ClassVar[str] = "plots"
+    plots: Sequence[Plot]
+
+
+@dataclass(frozen=True)
+class Passage:
+    """A piece of running text; `lead` is its beginning, set apart."""
+
+    label: str
+    lead: str
+    text: str
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Passages:
+    """The first passage is open, the others are folded away."""
+
+    kind: ClassVar[str] = "passages"
+    heading: str
+    passages: Sequence[Passage]
+    older: str = "older"
+
+
+@dataclass(frozen=True)
+class Pre:
+    kind: ClassVar[str] = "pre"
+    text: str
+
+
+@dataclass(frozen=True)
+class Details:
+    kind: ClassVar[str] = "details"
+    summary: str
+    blocks: "Sequence[Block]"
+
+
+Block = Text | Table | Plots | Passages | Pre | Details
+
+
+@dataclass(frozen=True)
+class Section:
+    heading: str
+    blocks: Sequence[Block]
+    intro: str = ""
+
+    @property
+    def anchor(self) -> str:
+        return re.sub(r"[^a-z0-9]+", "-", self.heading.lower()).strip("-")
+
+
+@dataclass(frozen=True)
+class Masthead:
+    title: str
+    kicker: str = ""
+    state: str = ""
+    tone: str = ""
+    note: str = ""
+    facts: Sequence[Fact] = field(default_factory=tuple)
+
+
+def page(masthead: Masthead, sections: Sequence[Section], footer: Sequence[str] = ()) -> str:
+    """The whole document. The same parts give the same bytes."""
+    html = _template().render(masthead=masthead, sections=sections, footer=footer)
+    # control characters and lone surrogates have no place in HTML, nor in a UTF-8 file
+    return re.sub("[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]", "\N{REPLACEMENT CHARACTER}", html.replace("\r", "\n"))
+
+
+@functools.cache
+def _template() -> jinja2.Template:
+    folder = jinja2.FileSystemLoader(pathlib.Path(__file__).parent)
+    environment = jinja2.Environment(
+        loader=folder, autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
+    )
+    return environment.get_template("page.html")

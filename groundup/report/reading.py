@@ -1,0 +1,103 @@
+"""Reads what is there: the files of a directory that may be young, half-written or damaged. Nothing here raises."""
+
+import json
+import math
+import pathlib
+from typing import Any
+
+import yaml
+
+Row = dict[str, Any]
+NOTHING = float("nan")
+
+
+class Folder:
+    """Reads the files of one directory. What was absent or unreadable is noted in `notes`, one sentence each."""
+
+    def __init__(self, path: pathlib.Path) -> None:
+        self.path = path
+        self.notes: list[str] = []
+
+    def text(self, name: str) -> str:
+        try:
+            return (self.path / name).read_bytes().decode("utf-8", errors="replace")
+        except FileNotFoundError:
+            self.notes.append(f"{name} is absent.")
+        except OSError as error:
+            self.notes.append(f"{name} cannot be read ({error.strerror}).")
+        return ""
+
+    def table(self, name: str) -> Row:
+        """A file that holds one JSON object, or one YAML mapping."""
+        text = self.text(name)
+        row = _parse_yaml(text) if name.endswith(".yaml") else _parse(text)
+        if text and row is None:
+            self.notes.append(f"{name} could not be understood; its values were left out.")
+        return row or {}
+
+    def rows(self, name: str) -> list[Row]:
+        """A file with one JSON object on each line. The last line may be half-written: then it is ignored."""
+        lines = self.text(name).split("\n")
+        rows = [_parse(line) for line in lines]
+        bad = sum(row is None and bool(line.strip()) for row, line in zip(rows[:-1], lines[:-1], strict=True))
+        if bad:
+            self.notes.append(f"{name}: {bad:,} damaged {'line was' if bad == 1 else 'lines were'} left out.")
+        return [row for row in rows if row is not None]
+
+
+def in_order(rows: list[Row], key: str) -> list[Row]:
+    """Rows with ascending numbers under `key`. Who goes back and writes a number again replaces what came after it."""
+    kept: list[Row] = []
+    for row in rows:
+        at = number(row, key)
+        while kept and number(kept[-1], key) >= at:
+            kept.pop()
+        if math.isfinite(at):
+            kept.append(row)
+    return kept
+
+
+def number(row: Row, key: str) -> float:
+    """The number under `key`, or not-a-number where there is none."""
+    value = row.get(key)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return NOTHING
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf if value > 0 else -math.inf
+
+
+def mapping(row: Row, key: str) -> Row:
+    value = row.get(key)
+    return value if isinstance(value, dict) else {}
+
+
+def listing(row: Row, key: str) -> list[Row]:
+    """The objects in the list under `key`."""
+    value = row.get(key)
+    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
+
+
+def words(row: Row, key: str, absent: str = "") -> str:
+    """The value under `key` as text."""
+    value = row.get(key)
+    if value is None:
+        return absent
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _parse(text: str) -> Row | None:
+    try:
+        row = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    return row if isinstance(row, dict) else None
+
+
+def _parse_yaml(text: str) -> Row | None:
+    try:
+        row = yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError, RecursionError):
+        return None
+    return row if isinstance(row, dict) else None

@@ -1,0 +1,50 @@
+"""Judge a run: score a checkpoint on held-out text, and let it write."""
+
+from typing import Any
+
+from groundup.console import say
+from groundup.evaluate.score import score_split
+from groundup.generate.sampler import complete
+from groundup.recipe.schema import Sample
+from groundup.store.files import write_json
+from groundup.store.runs import Run
+from groundup.tokens import tokenizer
+from groundup.train.checkpoint import load_model, select
+from groundup.train.precision import choose
+
+
+def evaluate(run: Run, which: str, splits: list[str], device: str = "auto") -> dict[str, Any]:
+    """Loss, perplexity and bpb of a checkpoint by split and source; also written to the run's evaluations/.
+
+    Raises GroundupError `no-checkpoint`, `checkpoint-damaged`, `artifact-damaged`, `no-device`.
+    """
+    checkpoint, shards, encoding, on = select(run, which), run.shards(), tokenizer.of_run(run), choose(device)
+    model = load_model(checkpoint, on.device)
+    sources = list(shards.manifest["counts"])
+    result: dict[str, Any] = {"run": run.name, "checkpoint": checkpoint.path.name, "step": checkpoint.step}
+    result |= {"device": on.device.type, "precision": on.precision, "context": model.config.context, "scores": []}
+    for split in splits:
+        for score in score_split(model, shards.path, sources, split, encoding.token_bytes, encoding.end, on):
+            counts = shards.manifest["counts"]
+            names = sources if score.source == "all" else [score.source]
+            row = {
+                "split": split,
+                **score.to_json(),
+                "documents": sum(counts[name][split]["documents"] for name in names),
+            }
+            result["scores"].append(row)
+            say(f"{split} {score.source}: bpb={row['bpb']:.4f} ppl={row['ppl']:.2f} ({row['tokens']:,} tokens)")
+    (run.path / "evaluations").mkdir(exist_ok=True)
+    write_json(run.path / "evaluations" / f"{checkpoint.path.name}.json", result)
+    return result
+
+
+def sample(run: Run, which: str, options: Sample, device: str = "auto") -> list[dict[str, Any]]:
+    """A completion for each prompt. Raises GroundupError `bad-prompt` besides those of `evaluate`."""
+    checkpoint, encoding, on = select(run, which), tokenizer.of_run(run), choose(device)
+    model = load_model(checkpoint, on.device)
+    settings = options.model_dump(exclude={"prompts", "max_tokens"})
+    return [
+        {"step": checkpoint.step, "prompt": prompt, "text": complete(model, encoding, prompt, options, on)} | settings
+        for prompt in options.prompts
+    ]

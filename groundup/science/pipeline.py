@@ -1,0 +1,155 @@
+"""The whole loop: corpus -> tokenizer -> shards -> run -> evaluation -> samples -> report.
+
+Each stage is made once for what it depends on, so asking for the end of the chain does only what is missing.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from groundup.console import say
+from groundup.data import corpus as corpora
+from groundup.model.config import configure
+from groundup.model.size import parameters, rule_of_thumb
+from groundup.recipe.load import Resolved
+from groundup.recipe.schema import Recipe
+from groundup.store import lineage
+from groundup.store.artifacts import Artifact
+from groundup.store.files import digest, write_atomic, write_json
+from groundup.store.runs import Run
+from groundup.tokens import pack, tokenizer
+from groundup.tokens.stream import shares
+
+if TYPE_CHECKING:
+    from groundup.train.precision import Device
+
+TRAIN_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What a run is trained on."""
+
+    corpus: Artifact
+    tokenizer: Artifact
+    shards: Artifact
+
+    @property
+    def artifacts(self) -> list[Artifact]:
+        return [self.corpus, self.tokenizer, self.shards]
+
+
+def make_corpus(recipe: Recipe, lab: Path) -> Artifact:
+    return corpora.build(recipe.data, lab)
+
+
+def make_tokenizer(recipe: Recipe, lab: Path) -> tuple[Artifact, Artifact]:
+    """(corpus, tokenizer). The tokenizer learns from the sources in the proportions of the mix."""
+    corpus = make_corpus(recipe, lab)
+    sizes = {source: counts["train"]["bytes"] for source, counts in corpus.manifest["counts"].items()}
+    return corpus, tokenizer.build(recipe.tokenizer, shares(recipe.data.mix, sizes), corpus, lab)
+
+
+def make_shards(recipe: Recipe, lab: Path) -> Inputs:
+    """Everything that training reads. The mix plays no part in packing: changing it packs nothing again."""
+    corpus, trained = make_tokenizer(recipe, lab)
+    return Inputs(corpus, trained, pack.build(corpus, trained, lab))
+
+
+def training_shares(recipe: Recipe, inputs: Inputs) -> dict[str, float]:
+    """Share of each source in the training tokens."""
+    return shares(
+        recipe.data.mix, {name: count["train"]["tokens"] for name, count in inputs.shards.manifest["counts"].items()}
+    )
+
+
+def run_of(recipe: Recipe, inputs: Inputs, lab: Path) -> Run:
+    """The run of a recipe on its inputs: its name holds a hash of all that decides the weights."""
+    part = recipe.model_dump(mode="json", include={"seed", "model", "train"})
+    identity = [TRAIN_VERSION, part, training_shares(recipe, inputs), inputs.shards.id]
+    return Run(lab / "runs" / f"{recipe.name}-{digest(identity)[:8]}")
+
+
+def run(resolved: Resolved, lab: Path, train_only: bool = False) -> Run:
+    """Do everything that a recipe asks for and that is not done yet; returns its run.
+
+    Raises GroundupError with whatever stopped it; what was finished stays, and the same call goes on from there.
+    """
+    recipe = resolved.recipe
+    inputs = make_shards(recipe, lab)
+    found = run_of(recipe, inputs, lab)
+    with found.lock():
+        if found.finished():
+            say(f"run: {found.path} is finished, nothing to do")
+            return found
+        _train(found, recipe, inputs)
+        if not train_only:
+            _finish(found, recipe)
+    return found
+
+
+def _train(found: Run, recipe: Recipe, inputs: Inputs) -> None:
+    from groundup.train.loop import Trainer, train
+    from groundup.train.precision import choose
+
+    device = choose(recipe.train.device, recipe.train.precision, recipe.train.compile)
+    if not (found.path / "lineage.json").exists():
+        _create(found, recipe, inputs, device)
+    encoding = tokenizer.of_run(found)
+    counts = inputs.corpus.manifest["counts"]
+    size = sum(parameters(configure(recipe.model, encoding.vocab_size)).values())
+    documents, characters = (
+        sum(count["train"][key] for count in counts.values()) for key in ("documents", "characters")
+    )
+    say(f"run: {found.path}")
+    say(f"device: {device.device.type} ({device.name}), {device.precision}")
+    say(f"vocabulary size: {encoding.vocab_size:,}  documents: {documents:,}  characters: {characters:,}")
+    say(f"parameters: {size:,}  steps: {recipe.train.steps:,}  tokens per update: {recipe.train.tokens_per_update:,}")
+    train(Trainer(found, recipe, inputs.shards.path, training_shares(recipe, inputs), encoding, device))
+
+
+def _create(found: Run, recipe: Recipe, inputs: Inputs, device: "Device") -> None:
+    """Lay out a run directory that explains itself; lineage.json comes last and makes it a run."""
+    found.path.mkdir(parents=True, exist_ok=True)
+    values = recipe.model_dump(mode="json")
+    write_atomic(found.path / "recipe.yaml", yaml.safe_dump(values, sort_keys=False, allow_unicode=True))
+    write_atomic(found.path / tokenizer.FILE, (inputs.tokenizer.path / tokenizer.FILE).read_bytes())
+    write_json(found.path / "corpus.json", inputs.corpus.manifest)
+    write_json(found.path / "shards.json", inputs.shards.manifest)
+    code = lineage.code()
+    if code and code["dirty"]:
+        write_atomic(found.path / "uncommitted.diff", code["diff"])
+    config = configure(recipe.model, inputs.tokenizer.manifest["counts"]["vocab_size"])
+    this = {"stage": "run", "id": found.name, "sha256": digest(values), "path": str(found.path)}
+    facts: dict[str, Any] = {
+        "run": found.name,
+        "seed": recipe.seed,
+        "recipe_sha256": digest(values),
+        "git": {key: code[key] for key in ("commit", "dirty")} if code else None,
+        **lineage.environment(),
+        "device": {"type": device.device.type, "name": device.name, "precision": device.precision},
+        "model": {
+            "parameters": sum(parameters(config).values()),
+            "rule_of_thumb": rule_of_thumb(config),
+            "vocab_size": config.vocab_size,
+            "family": config.family,
+        },
+        "mix": training_shares(recipe, inputs),
+        "chain": [*lineage.chain(inputs.artifacts), this | {"inputs": [inputs.shards.reference()]}],
+    }
+    write_json(found.path / "lineage.json", facts)
+
+
+def _finish(found: Run, recipe: Recipe) -> None:
+    """Final evaluation and samples of the best checkpoint, and the report."""
+    from groundup.science import run_report
+    from groundup.science.judge import evaluate, sample
+
+    evaluate(found, "best", list(recipe.evaluate.splits))
+    for row in sample(found, "best", recipe.sample):
+        found.log_samples(row | {"checkpoint": "final"})
+    found.log_event("finished")
+    page = run_report.write(found.path)
+    say(f"report: {page}")

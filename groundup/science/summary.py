@@ -1,0 +1,108 @@
+"""Short answers about recipes, corpora and runs, for people and for programs."""
+
+from typing import Any
+
+from groundup.model.config import configure
+from groundup.model.size import flops_per_token, parameters, rule_of_thumb
+from groundup.recipe.load import Resolved, flatten
+from groundup.store.artifacts import Artifact
+from groundup.store.runs import Run
+
+
+def describe(resolved: Resolved) -> tuple[dict[str, Any], list[str]]:
+    """The resolved recipe with the origin of each value, and the size of its model."""
+    values = flatten(resolved.recipe.model_dump(mode="json"))
+    config = configure(resolved.recipe.model, resolved.recipe.tokenizer.vocab_size)
+    by_part = parameters(config)
+    total, rule = sum(by_part.values()), rule_of_thumb(config)
+    origins = {key: resolved.origins.get(key, "default") for key in values}
+    facts = {
+        "recipe": resolved.recipe.model_dump(mode="json"),
+        "origins": origins,
+        "parameters": {"total": total, "by_part": by_part, "rule_of_thumb": rule},
+        "flops_per_token": flops_per_token(config),
+    }
+    width = max(len(f"{key} = {value}") for key, value in values.items() if len(str(value)) < 50)
+    lines = [f"{f'{key} = {_plain(value)}':{width}}  # {origins[key]}" for key, value in values.items()]
+    parts = ", ".join(f"{name} {count:,}" for name, count in by_part.items())
+    kept = "" if resolved.recipe.tokenizer.use is None else " (if the tokenizer in use has tokenizer.vocab_size tokens)"
+    lines += [
+        "",
+        f"parameters     {total:,}{kept}: {parts}",
+        f"rule of thumb  {rule:,} = 12 L d^2 + V d",
+        f"FLOPs/token    {flops_per_token(config):,} for training",
+    ]
+    return facts, lines
+
+
+def _plain(value: Any) -> Any:
+    return "null" if value is None else value
+
+
+def corpus_lines(corpus: Artifact) -> list[str]:
+    rows = []
+    for source, count in corpus.manifest["counts"].items():
+        row = {"source": source, "read": count["read"]["documents"]}
+        row |= {key: count[key] for key in ("bad_utf8", "empty", "duplicates")}
+        row |= {split: count[split]["documents"] for split in ("train", "valid", "test")}
+        rows.append(
+            row | {"train MB": round(count["train"]["bytes"] / 1e6, 2), "licence": count["license"] or "unknown"}
+        )
+    return [f"corpus {corpus.path}", "documents:", *table(rows)]
+
+
+def score_lines(result: dict[str, Any]) -> list[str]:
+    rows = [
+        {
+            "split": row["split"],
+            "source": row["source"],
+            "bpb": round(row["bpb"], 4),
+            "ppl": round(row["ppl"], 2),
+            "loss": round(row["loss"], 4),
+            "tokens": row["tokens"],
+            "documents": row["documents"],
+        }
+        for row in result["scores"]
+    ]
+    note = "ppl and loss are per token: they compare only within one tokenizer"
+    return [f"{result['run']} {result['checkpoint']}", *(table(rows) if rows else ["no text in these splits"]), note]
+
+
+def summarise(run: Run) -> dict[str, Any]:
+    """One row of `groundup ls`."""
+    events = run.events()
+    state = next((e["event"] for e in reversed(events) if e["event"] != "checkpoint"), "created")
+    if state in ("started", "resumed"):
+        state = "training"  # or killed: a process that is gone could not say so
+    valid = [row for row in run.metrics() if row["kind"] == "valid" and row["source"] == "all"]
+    best = min(valid, key=lambda row: row["bpb"], default=None)
+    last = max((row["step"] for row in run.metrics()), default=0)
+    return {
+        "run": run.name,
+        "state": state,
+        "step": last,
+        "valid_bpb": best["bpb"] if best else None,
+        "best_step": best["step"] if best else None,
+        "parameters": run.lineage()["model"]["parameters"],
+        "path": str(run.path),
+    }
+
+
+def table(rows: list[dict[str, Any]]) -> list[str]:
+    """Columns of equal width, numbers to the right."""
+
+    def cell(value: Any) -> str:
+        if isinstance(value, float):
+            return f"{value:.4f}" if abs(value) < 100 else f"{value:,.2f}"
+        return f"{value:,}" if isinstance(value, int) else "-" if value is None else str(value)
+
+    text = [list(rows[0])] + [[cell(value) for value in row.values()] for row in rows]
+    widths = [max(len(line[column]) for line in text) for column in range(len(rows[0]))]
+    right = [isinstance(value, int | float) for value in rows[0].values()]
+    return [
+        "  ".join(
+            value.rjust(width) if number else value.ljust(width)
+            for value, width, number in zip(line, widths, right, strict=True)
+        ).rstrip()
+        for line in text
+    ]

@@ -1,0 +1,132 @@
+"""Run directories: self-contained, append-only, readable without groundup."""
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from groundup.errors import GroundupError
+from groundup.store.artifacts import Artifact, load
+from groundup.store.files import append_lines, read_lines, write_atomic
+
+
+@dataclass(frozen=True)
+class Run:
+    path: Path
+
+    @property
+    def name(self) -> str:
+        return self.path.name
+
+    def lineage(self) -> dict[str, Any]:
+        """Where the run comes from. Raises GroundupError `run-damaged`."""
+        try:
+            facts = json.loads((self.path / "lineage.json").read_bytes())
+            if not isinstance(facts["chain"], list):
+                raise TypeError("chain")
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            what = f"{self.path / 'lineage.json'} cannot be read ({type(error).__name__})"
+            raise GroundupError("run-damaged", what, "delete the run and train it again") from None
+        return facts
+
+    def shards(self) -> Artifact:
+        """The shards that the run was trained on, verified. Raises GroundupError `run-damaged`, `artifact-damaged`."""
+        entry = next(entry for entry in self.lineage()["chain"] if entry["stage"] == "shards")
+        return load(self.path.parent.parent / "artifacts" / entry["id"])
+
+    def metrics(self) -> Iterator[dict[str, Any]]:
+        return read_lines(self.path / "metrics.jsonl")
+
+    def log_metrics(self, *rows: dict[str, Any]) -> None:
+        append_lines(self.path / "metrics.jsonl", rows)
+
+    def log_samples(self, *rows: dict[str, Any]) -> None:
+        append_lines(self.path / "samples.jsonl", rows)
+
+    def events(self) -> list[dict[str, Any]]:
+        return list(read_lines(self.path / "events.jsonl"))
+
+    def log_event(self, event: str, **facts: Any) -> None:
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        append_lines(self.path / "events.jsonl", [{"time": now, "event": event, **facts}])
+
+    def finished(self) -> bool:
+        return any(event["event"] == "finished" for event in self.events())
+
+    def rewind(self, step: int) -> None:
+        """Drop metrics and samples after `step`: a resumed run computes and logs those steps again.
+
+        Without this a run killed between two checkpoints would show the steps in between twice.
+        """
+        for name in ("metrics.jsonl", "samples.jsonl"):
+            path = self.path / name
+            if path.exists():
+                kept = [row for row in read_lines(path) if row["step"] <= step]
+                text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in kept)
+                write_atomic(path, text)
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Hold the run for this process. Raises GroundupError `run-busy` when another one has it.
+
+        The lock is the operating system's, so it ends with the process that holds it, however that ends.
+        """
+        locks = self.path.parent.parent / "locks"
+        locks.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(locks / f"{self.name}.lock", blocking=False)
+        try:
+            lock.acquire()
+        except Timeout:
+            raise GroundupError(
+                "run-busy", f"another process is training {self.path}", "wait for it to end, or stop it"
+            ) from None
+        try:
+            yield
+        finally:
+            lock.release()
+
+
+def lab_directory(given: Path | None) -> Path:
+    """The lab: as given, else $GROUNDUP_LAB, else ./lab. Raises GroundupError `not-writable`."""
+    lab = given or Path(os.environ.get("GROUNDUP_LAB") or "lab")
+    try:
+        lab.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise GroundupError(
+            "not-writable", f"the lab {lab} cannot be made: {error.strerror}", "choose another with --lab"
+        ) from None
+    return lab
+
+
+def all_runs(lab: Path) -> list[Run]:
+    """Every run of the lab, oldest first."""
+    directories = [path for path in (lab / "runs").glob("*") if (path / "lineage.json").exists()]
+    return [Run(path) for path in sorted(directories, key=lambda path: (path / "lineage.json").stat().st_mtime)]
+
+
+def find(lab: Path, name: str) -> Run:
+    """A run by its name, the unique beginning of its name, its path, or `last`.
+
+    Raises GroundupError `no-such-run`.
+    """
+    runs = all_runs(lab)
+    if name == "last" and runs:
+        return runs[-1]
+    if (Path(name) / "lineage.json").exists():
+        return Run(Path(name))
+    matching = [run for run in runs if run.name == name] or [run for run in runs if run.name.startswith(name)]
+    if len(matching) == 1:
+        return matching[0]
+    if matching:
+        names = ", ".join(run.name for run in matching[:5])
+        raise GroundupError("no-such-run", f"{name!r} fits several runs: {names}", "give more of the name")
+    known = ", ".join(run.name for run in runs[-5:]) or "none yet"
+    raise GroundupError(
+        "no-such-run", f"there is no run {name!r} in {lab}", f"choose one of: {known}; or name its path"
+    )

@@ -1,0 +1,174 @@
+"""Checkpoints: safetensors and JSON, whole or not there, found by verification and not by name.
+
+`checkpoints/step-00000500/`: model.safetensors and optimizer.safetensors (named tensors), model.json (the shape),
+state.json (step, validation bpb, scaler, micro-batch, seconds), and MANIFEST.json, written last, with each file's
+size and SHA-256. Nothing in it is ever unpickled.
+"""
+
+import errno
+import json
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from groundup.errors import GroundupError
+from groundup.model.config import ModelConfig
+from groundup.model.transformer import Transformer
+from groundup.store.files import damage, file_record, fsync, write_json
+from groundup.store.runs import Run
+
+MANIFEST = "MANIFEST.json"
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    path: Path
+    state: dict[str, Any]
+
+    @property
+    def step(self) -> int:
+        return self.state["step"]
+
+    @property
+    def valid_bpb(self) -> float | None:
+        return self.state["valid_bpb"]
+
+
+def directory(run: Run) -> Path:
+    return run.path / "checkpoints"
+
+
+def save(run: Run, model: Transformer, optimizer: dict[str, torch.Tensor], state: dict[str, Any]) -> Checkpoint:
+    """Write a checkpoint in a temporary directory and rename it when every byte is on the disk.
+
+    Raises OSError (full disk); the checkpoints that were there stay as they were.
+    """
+    final = directory(run) / f"step-{state['step']:08}"
+    temporary = final.with_name(f".saving-{final.name}")
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir(parents=True)
+    try:
+        _save_tensors(
+            {name: value.detach() for name, value in model.state_dict().items()}, temporary / "model.safetensors"
+        )
+        _save_tensors(optimizer, temporary / "optimizer.safetensors")
+        write_json(temporary / "model.json", model.config.to_json())
+        write_json(temporary / "state.json", state)
+        record = file_record(temporary)
+        for name in record:
+            fsync(temporary / name)
+        write_json(temporary / MANIFEST, {"format": 1, "files": record})
+        shutil.rmtree(final, ignore_errors=True)  # a damaged one of the same step, which resuming went back behind
+        temporary.rename(final)
+        fsync(final.parent)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
+    return Checkpoint(final, state)
+
+
+def _save_tensors(tensors: dict[str, torch.Tensor], path: Path) -> None:
+    try:
+        save_file({name: value.contiguous().cpu() for name, value in tensors.items()}, path)
+    except SafetensorError as error:  # the library turns the system's error into words
+        if "os error 28" in str(error) or "No space" in str(error):
+            raise OSError(errno.ENOSPC, "No space left on device", str(path)) from None
+        raise OSError(errno.EIO, str(error), str(path)) from None
+
+
+def problem(path: Path) -> str | None:
+    """What is wrong with a checkpoint, in words; None when it is whole. Reads every byte."""
+    try:
+        record = json.loads((path / MANIFEST).read_bytes())["files"]
+        needed = {"model.safetensors", "optimizer.safetensors", "model.json", "state.json"}
+        if missing := needed - record.keys():
+            return f"{path / MANIFEST} does not list {', '.join(sorted(missing))}"
+        return damage(path, record)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        return f"{path / MANIFEST} cannot be read ({type(error).__name__}: {error})"
+
+
+def whole(run: Run) -> tuple[list[Checkpoint], list[str]]:
+    """The checkpoints that pass verification, oldest first, and what is wrong with the others."""
+    found, problems = [], []
+    for path in sorted(directory(run).glob("step-*")):
+        wrong = problem(path)
+        if wrong:
+            problems.append(wrong)
+        else:
+            found.append(Checkpoint(path, json.loads((path / "state.json").read_bytes())))
+    return found, problems
+
+
+def select(run: Run, which: str) -> Checkpoint:
+    """`last`, `best` (lowest validation bpb) or a step number.
+
+    Raises GroundupError `no-checkpoint`, `checkpoint-damaged`.
+    """
+    found, problems = whole(run)
+    chosen: Checkpoint | None
+    if which == "last":
+        chosen = found[-1] if found else None
+    elif which == "best":
+        chosen = best(found) or (found[-1] if found else None)
+    else:
+        named = directory(run) / f"step-{int(which) if which.isdigit() else 0:08}"
+        wrong = [text for text in problems if text.startswith(str(named))]
+        if wrong:
+            raise GroundupError("checkpoint-damaged", wrong[0], "choose another: --checkpoint last or best")
+        chosen = next((one for one in found if one.path == named), None)
+    if chosen is not None:
+        return chosen
+    if problems:
+        raise GroundupError(
+            "checkpoint-damaged", f"no checkpoint is whole; {problems[-1]}", "train again; look at the disk"
+        )
+    steps = ", ".join(str(one.step) for one in found) or "none yet"
+    raise GroundupError("no-checkpoint", f"{run.name} has no checkpoint {which!r}", f"its checkpoints are: {steps}")
+
+
+def best(found: list[Checkpoint]) -> Checkpoint | None:
+    """The checkpoint with the lowest validation bpb, the earlier of two equal ones."""
+    scored = [one for one in found if one.valid_bpb is not None]
+    return min(scored, key=lambda one: (one.valid_bpb, one.step)) if scored else None
+
+
+def retire(run: Run, keep: int) -> None:
+    """Delete all but the newest `keep` and the best. A deletion cut short leaves no half checkpoint in sight."""
+    paths = sorted(directory(run).glob("step-*"))
+    states = []
+    for path in paths:
+        try:
+            states.append(Checkpoint(path, json.loads((path / "state.json").read_bytes())))
+        except (OSError, ValueError):
+            continue  # damaged: left for a person to look at
+    kept = {one.path for one in states[-keep:]} | {one.path for one in [best(states)] if one}
+    for one in states:
+        if one.path not in kept:
+            hidden = one.path.with_name(f".deleting-{one.path.name}")
+            one.path.rename(hidden)
+            shutil.rmtree(hidden, ignore_errors=True)
+
+
+def load_model(checkpoint: Checkpoint, device: torch.device) -> Transformer:
+    """The model of a checkpoint. Raises GroundupError `checkpoint-damaged` if shape and weights do not fit."""
+    try:
+        config = ModelConfig(**json.loads((checkpoint.path / "model.json").read_bytes()))
+        model = Transformer(config).to(device)
+        model.load_state_dict(load_file(checkpoint.path / "model.safetensors", device=str(device)))
+    except (RuntimeError, TypeError, ValueError, SafetensorError) as error:
+        raise GroundupError(
+            "checkpoint-damaged",
+            f"{checkpoint.path}: {' '.join(str(error).split())[:300]}",
+            "choose another checkpoint",
+        ) from None
+    return model
+
+
+def load_optimizer(checkpoint: Checkpoint) -> dict[str, torch.Tensor]:
+    return load_file(checkpoint.path / "optimizer.safetensors")

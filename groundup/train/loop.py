@@ -1,0 +1,295 @@
+"""The training loop: batches in, updates, and everything a person wants to see on the way.
+
+A step is a pure function of the weights, the optimizer's state and the step's number: the batch comes from the stream
+by number, and the random numbers of dropout are seeded by it. So a run that was killed and resumed ends with the same
+weights, bit for bit, as one that was not (on a CPU; GPUs add in varying order).
+"""
+
+import math
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from groundup.console import duration, say
+from groundup.errors import GroundupError
+from groundup.evaluate.score import score_split
+from groundup.generate.sampler import complete
+from groundup.model.config import ModelConfig, configure
+from groundup.model.loss import bits_per_byte, perplexity, token_losses
+from groundup.model.transformer import Transformer
+from groundup.recipe.schema import Recipe
+from groundup.store.files import digest
+from groundup.store.runs import Run
+from groundup.tokens.stream import Stream
+from groundup.tokens.tokenizer import Encoding
+from groundup.train import checkpoint, optimizer
+from groundup.train.interrupt import interruptible
+from groundup.train.precision import Device
+from groundup.train.schedule import learning_rate
+
+SILENCE = 30.0  # seconds after which a line is printed even between two `log_every`
+
+
+@dataclass
+class Interval:
+    """What happened since the last log line, summed on the device so that the loop need not wait for it."""
+
+    nats: Tensor | float = 0.0  # over all targets
+    text_nats: Tensor | float = 0.0  # over targets that are text: special tokens count in neither sum of bpb
+    norm: Tensor | float = 0.0  # of the gradient, summed over steps
+    text_bytes: int = 0
+    targets: int = 0
+    steps: int = 0
+
+
+class Trainer:
+    """One run's model, optimizer and data, and its place on the way."""
+
+    def __init__(
+        self, run: Run, recipe: Recipe, shards: Path, shares: dict[str, float], encoding: Encoding, device: Device
+    ) -> None:
+        self.run, self.recipe, self.shards, self.encoding, self.device = run, recipe, shards, encoding, device
+        train = recipe.train
+        config = configure(recipe.model, encoding.vocab_size)
+        torch.manual_seed(recipe.seed)  # on the CPU, so that every device starts from the same weights
+        self.model = Transformer(config).to(device.device)
+        self.optimizer = optimizer.build(self.model, train, device.device)
+        self.scaler = device.scaler()
+        self.stream = Stream(shards, shares, config.context, train.tokens_per_update, recipe.seed)
+        self.sources = list(recipe.data.sources)
+        self.forward = torch.compile(losses) if device.compile else losses
+        self.micro_batch = micro_batch(train.micro_batch, config, self.stream.sequences, device)
+        self.step, self.seconds, self.best = 0, 0.0, math.inf
+        self.valid_bpb: float | None = None  # at this step, where it was scored
+        self.interval = Interval()
+
+    # -- one update -------------------------------------------------------------------------------------------------
+
+    def update(self) -> None:
+        """One optimizer step on the global batch, in micro-batches. Raises GroundupError `out-of-memory`."""
+        train, now = self.recipe.train, self.interval
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate(self.step, train)
+        torch.manual_seed(int(digest([self.recipe.seed, self.step])[:15], 16))  # dropout's numbers, by step alone
+        batch = self.stream.batch(self.step)
+        targets = batch[:, 1:].size
+        try:
+            for start in range(0, len(batch), self.micro_batch):
+                self._accumulate(batch[start : start + self.micro_batch], targets)
+            self.scaler.unscale_(self.optimizer)
+            now.norm += nn.utils.clip_grad_norm_(self.model.parameters(), train.clip)
+            self.scaler.step(self.optimizer)
+        except torch.OutOfMemoryError:
+            what = f"{self.device.name} has too little memory for train.micro_batch = {self.micro_batch} sequences"
+            raise GroundupError("out-of-memory", what, f"train.micro_batch={max(1, self.micro_batch // 2)}") from None
+        self.scaler.update()
+        self.optimizer.zero_grad(set_to_none=True)
+        now.text_bytes += int(self.encoding.token_bytes[batch[:, 1:]].sum())
+        now.targets += targets
+        now.steps += 1
+        self.step += 1
+
+    def _accumulate(self, rows: np.ndarray, targets: int) -> None:
+        window = torch.from_numpy(rows)
+        if self.device.device.type == "cuda":
+            window = window.pin_memory().to(self.device.device, non_blocking=True)
+        else:
+            window = window.to(self.device.device)
+        x, y = window[:, :-1], window[:, 1:]
+        with self.device.autocast():
+            nats = self.forward(self.model, x, y)  # (B, T)
+        self.scaler.scale(nats.sum() / targets).backward()
+        self.interval.nats += nats.detach().sum()
+        self.interval.text_nats += (nats.detach() * (y != self.encoding.end)).sum()
+
+    # -- what is seen of it -----------------------------------------------------------------------------------------
+
+    def log(self, seconds: float) -> None:
+        """Write and print the interval that took `seconds` of training. Raises GroundupError `diverged`."""
+        self.check_finite()
+        train, now = self.recipe.train, self.interval
+        loss = float(now.nats) / now.targets
+        row = {
+            "kind": "train",
+            "step": self.step,
+            "loss": loss,
+            "bpb": bits_per_byte(float(now.text_nats), now.text_bytes),
+            "lr": learning_rate(self.step - 1, train),
+            "grad_norm": float(now.norm) / now.steps,
+            "tokens_per_s": now.targets / seconds,
+            "tokens": self.step * train.tokens_per_update,
+            "seconds": self.seconds,
+        }
+        self.run.log_metrics(row)
+        left = (train.steps - self.step) / now.steps * seconds
+        say(
+            f"step {self.step}/{train.steps} loss={loss:.4f} ppl={perplexity(loss):.1f} bpb={row['bpb']:.4f} "
+            f"lr={row['lr']:.2e} tok/s={row['tokens_per_s']:,.0f} eta={duration(left)}"
+        )
+        self.interval = Interval()
+
+    def check_finite(self) -> None:
+        """Raise GroundupError `diverged` if a loss or gradient since the last look was not finite.
+
+        fp16 steps with an overflowing gradient are skipped by the scaler and are no divergence.
+        """
+        loss, norm = float(self.interval.nats), float(self.interval.norm)
+        if math.isfinite(loss) and (math.isfinite(norm) or self.scaler.is_enabled()):
+            return
+        self.run.log_event("diverged", step=self.step)
+        rate = self.recipe.train.learning_rate
+        what = f"the {'gradient' if math.isfinite(loss) else 'loss'} is not finite at step {self.step}"
+        raise GroundupError("diverged", what, f"a lower train.learning_rate (it is {rate:g}) or a longer train.warmup")
+
+    def validate(self) -> bool:
+        """Score the validation split; returns whether it is the best so far."""
+        train = self.recipe.train
+        scores = score_split(
+            self.model,
+            self.shards,
+            self.sources,
+            "valid",
+            self.encoding.token_bytes,
+            self.encoding.end,
+            self.device,
+            train.valid_tokens,
+        )
+        if not scores:
+            return False
+        about = {"kind": "valid", "step": self.step, "seconds": self.seconds}
+        rows: list[dict[str, Any]] = [about | score.to_json() for score in scores]
+        self.run.log_metrics(*rows)
+        parts = " ".join(f"{row['source']}: bpb={row['bpb']:.4f} ppl={row['ppl']:.1f}" for row in rows)
+        say(f"valid {self.step}/{train.steps} {parts}")
+        self.valid_bpb = rows[-1]["bpb"]
+        better = self.valid_bpb < self.best
+        self.best = min(self.best, self.valid_bpb)
+        return better
+
+    def sample(self) -> None:
+        """Complete the fixed prompts, so that one can watch the model learn to write."""
+        options = self.recipe.sample
+        rows: list[dict[str, Any]] = []
+        for prompt in options.prompts:
+            text = complete(self.model, self.encoding, prompt, options, self.device)
+            rows.append(
+                {"step": self.step, "prompt": prompt, "text": text}
+                | options.model_dump(exclude={"prompts", "max_tokens"})
+            )
+        self.run.log_samples(*rows)
+        say(f"sample: {' '.join(rows[0]['text'].split())[:200]}")
+
+    # -- what is kept of it -----------------------------------------------------------------------------------------
+
+    def save(self) -> None:
+        self.check_finite()
+        state = {
+            "step": self.step,
+            "valid_bpb": self.valid_bpb,
+            "seconds": self.seconds,
+            "micro_batch": self.micro_batch,
+            "scaler": self.scaler.state_dict(),
+        }
+        saved = checkpoint.save(self.run, self.model, optimizer.state_tensors(self.model, self.optimizer), state)
+        checkpoint.retire(self.run, self.recipe.train.keep)
+        self.run.log_event("checkpoint", step=self.step, valid_bpb=self.valid_bpb)
+        say(f"saved checkpoint {saved.path}")
+
+    def resume(self) -> None:
+        """Go on from the newest whole checkpoint, if there is one.
+
+        Raises GroundupError `checkpoint-damaged` when there are checkpoints and none is whole.
+        """
+        found, problems = checkpoint.whole(self.run)
+        for problem in problems:
+            say(f"warning: {problem}; it is passed over [checkpoint-damaged]")
+        if not found:
+            if problems:
+                what = f"no checkpoint of {self.run.path} is whole; {problems[-1]}"
+                raise GroundupError(
+                    "checkpoint-damaged", what, f"delete {checkpoint.directory(self.run)} to train from the beginning"
+                )
+            self.run.rewind(0)
+            return
+        last = found[-1]
+        self.model.load_state_dict(checkpoint.load_model(last, self.device.device).state_dict())
+        optimizer.load_state(self.model, self.optimizer, checkpoint.load_optimizer(last))
+        self.scaler.load_state_dict(last.state["scaler"])
+        self.step, self.seconds = last.step, last.state["seconds"]
+        self.micro_batch = last.state["micro_batch"]  # another one would add the gradients in another order
+        best = checkpoint.best(found)
+        self.best = best.valid_bpb if best and best.valid_bpb is not None else math.inf
+        self.run.rewind(self.step)
+        self.run.log_event("resumed", step=self.step)
+        say(f"resumed from {last.path}")
+
+
+def losses(model: nn.Module, x: Tensor, y: Tensor) -> Tensor:
+    """-ln p of each target, (B, T); one function, so that the compiler sees model and loss together."""
+    return token_losses(model(x), y)
+
+
+def micro_batch(wanted: int | str, config: ModelConfig, sequences: int, device: Device) -> int:
+    """Sequences in one forward pass: as wanted, or the largest divisor of the global batch that should fit."""
+    if isinstance(wanted, int):
+        return min(wanted, sequences)
+    if device.device.type == "cuda":
+        # Activations of a block are some 20 vectors of width d and 6 of the feed-forward's, logits come in fp32 twice
+        # over, 2 bytes each under autocast; half the memory stays free for weights, optimizer and fragments.
+        token = 2 * config.layers * (20 * config.width + 6 * config.feed_forward) + 12 * config.vocab_size
+        tokens = torch.cuda.get_device_properties(device.device).total_memory // 2 // token
+    else:
+        tokens = 8192  # more does not get faster on a CPU
+    most = max(1, tokens // config.context)
+    return max(size for size in range(1, sequences + 1) if sequences % size == 0 and size <= most)
+
+
+def train(trainer: Trainer) -> None:
+    """Train to `train.steps`, from where the run's checkpoints left off.
+
+    Raises GroundupError `interrupted`, `diverged`, `out-of-memory`, `checkpoint-damaged`; OSError when a disk is full.
+    """
+    plan = trainer.recipe.train
+    trainer.resume()
+    if trainer.step >= plan.steps:
+        return
+    if trainer.step == 0:
+        trainer.run.log_event("started")
+    saved = trainer.step
+    with interruptible() as interrupt:
+        clock = time.monotonic()
+        while trainer.step < plan.steps:
+            trainer.update()
+            last = trainer.step == plan.steps
+            due = [
+                last or trainer.step % every == 0
+                for every in (plan.log_every, plan.valid_every, plan.checkpoint_every, plan.sample_every)
+            ]
+            logging, validating, saving, sampling = due
+            if logging or validating or saving or sampling or interrupt or time.monotonic() - clock > SILENCE:
+                if trainer.device.device.type == "cuda":
+                    torch.cuda.synchronize()
+                elapsed = time.monotonic() - clock
+                trainer.seconds += elapsed
+                trainer.log(elapsed)
+                trainer.valid_bpb = None
+                best = validating and trainer.validate()
+                if sampling:
+                    trainer.sample()
+                if saving or best or interrupt:
+                    trainer.save()
+                    saved = trainer.step
+                if interrupt and not last:
+                    trainer.run.log_event("interrupted", step=saved)
+                    raise GroundupError(
+                        "interrupted",
+                        f"stopped at step {saved} of {plan.steps}",
+                        "give the same command again to go on",
+                    )
+                clock = time.monotonic()
+    trainer.run.log_event("trained", step=trainer.step)

@@ -1,0 +1,54 @@
+"""Where and in which number format a model is trained."""
+
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+
+import torch
+
+from groundup.errors import GroundupError
+
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+@dataclass(frozen=True)
+class Device:
+    device: torch.device
+    precision: str  # fp32 | bf16 | fp16: of the matrix products; weights and optimizer stay fp32
+    compile: bool
+
+    @property
+    def name(self) -> str:
+        if self.device.type == "cuda":
+            return torch.cuda.get_device_name(self.device)
+        return f"{torch.get_num_threads()} CPU threads" if self.device.type == "cpu" else self.device.type
+
+    def autocast(self) -> AbstractContextManager:
+        if self.precision == "fp32":
+            return nullcontext()
+        return torch.autocast(self.device.type, DTYPES[self.precision])
+
+    def scaler(self) -> torch.amp.GradScaler:
+        """Scales the loss so that small fp16 gradients do not vanish; passes everything through otherwise."""
+        return torch.amp.GradScaler(self.device.type, enabled=self.precision == "fp16")
+
+
+def choose(device: str, precision: str = "auto", compile: bool | str = "auto") -> Device:
+    """Resolve `auto`. Raises GroundupError `no-device` for what the machine does not have."""
+    have = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if device == "auto":
+        device = next(kind for kind in ("cuda", "mps", "cpu") if have[kind])
+    if not have[device]:
+        raise GroundupError(
+            "no-device", f"train.device = {device}, which this machine does not have", "train.device=auto"
+        )
+    if precision == "auto":
+        precision = "fp32"
+        if device == "cuda":
+            precision = "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
+    if precision == "fp16" and device == "cpu":
+        raise GroundupError("no-device", "train.precision = fp16 needs a GPU", "train.precision=fp32 or bf16")
+    if device == "cuda":
+        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = (
+            True  # for what autocast leaves in fp32
+        )
+    return Device(torch.device(device), precision, device == "cuda" if compile == "auto" else bool(compile))

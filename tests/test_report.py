@@ -1,0 +1,319 @@
+"""Promises of the report: one self-contained page, of whatever is there, that no text in it can break."""
+
+import html.parser
+import json
+import math
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+from typing import Any
+
+import pytest
+
+from groundup.errors import GroundupError
+from groundup.science.run_report import write
+
+HOSTILE = '<script>alert("x")</script><img src=http://evil.example/x onerror=alert(1)> \u202e $\\frac$ \ud800 \x00'
+VOID = {"meta", "link", "br", "img", "input", "hr"}
+
+
+class Page(html.parser.HTMLParser):
+    """Collects tags, attributes and text, and checks that every element is closed in order."""
+
+    def __init__(self, source: str) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.attributes: list[tuple[str, str]] = []
+        self.words: list[str] = []
+        self.open: list[str] = []
+        self.feed(source)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.attributes += [(name, value or "") for name, value in attrs]
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.attributes += [(name, value or "") for name, value in attrs]
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.words.append(data)
+
+    @property
+    def text(self) -> str:
+        return re.sub(r"\s+", " ", "".join(self.words))
+
+
+def jsonl(path: pathlib.Path, rows: list[dict[str, Any]]) -> None:
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+
+def split(documents: int, bpb: float | None = None) -> dict[str, Any]:
+    part: dict[str, Any] = {"documents": documents, "bytes": documents * 836, "characters": documents * 830}
+    return part | ({"entropy_bpb": bpb} if bpb else {})
+
+
+def make_run(folder: pathlib.Path, steps: int = 5000, every: int = 10, floor: bool = True) -> pathlib.Path:
+    """A finished run over two sources, with every file that a run directory can hold."""
+    run = folder / "first-20260101-120000"
+    (run / "evaluations").mkdir(parents=True)
+    (run / "recipe.yaml").write_text(
+        "name: first\nseed: 1\ndata:\n  mix: {stories: 3, facts: 1}\ntrain:\n  steps: 5000\n"
+        "sample:\n  prompts:\n  - 'Once upon a time'\n  - <script>alert(2)</script>\n"
+    )
+    stages = ["corpus", "tokenizer", "shards", "run"]
+    chain = [
+        {"stage": s, "id": f"{s}-ab12cd34", "sha256": f"{i}" * 64, "path": f"/lab/{s}", "inputs": [{"name": "before", "sha256": "f" * 64}]}
+        for i, s in enumerate(stages)
+    ]  # fmt: skip
+    lineage = {
+        "run": run.name, "created": "2026-01-01T12:00:00+00:00", "seed": 1, "recipe_sha256": "9" * 64, "groundup": "0.1.0",
+        "git": {"commit": "c0ffee" + "0" * 34, "dirty": True}, "python": "3.11.9", "platform": "Linux-6.1-x86_64",
+        "versions": {"torch": "2.13.0", "numpy": "2.3.1"},
+        "device": {"type": "cpu", "name": "Intel Xeon @ 2.60GHz", "threads": 2, "precision": "fp32"},
+        "model": {"parameters": 2412544, "rule_of_thumb": 2400000, "vocab_size": 2048, "family": "modern"}, "chain": chain,
+    }  # fmt: skip
+    (run / "lineage.json").write_text(json.dumps(lineage))
+    counts, shards = {}, {}
+    for name, size, bpb in (("stories", 10267, 0.712), ("facts", 4321, 0.954)):
+        splits = {"train": split(size - 213), "valid": split(100, bpb if floor else None), "test": split(100)}
+        read = {"documents": size, "bytes": size * 836}
+        counts[name] = {"license": "CC0-1.0", "read": read, "bad_utf8": 0, "empty": 1, "duplicates": 12, **splits}
+        shards[name] = {s: {"tokens": p["bytes"] // 4, "bytes": p["bytes"], "documents": p["documents"]} for s, p in splits.items()}
+    (run / "corpus.json").write_text(json.dumps({"id": "corpus-ab12cd34", "seconds": 3.1, "counts": counts}))
+    (run / "shards.json").write_text(json.dumps({"id": "shards-ab12cd34", "counts": shards}))
+    rows: list[dict[str, Any]] = []
+    for step in range(every, steps + 1, every):
+        wave = math.sin(step * 12.9898) * 0.08
+        fall, rate = 5.6 * math.exp(-((step / steps * 14) ** 0.6)), 1e-3 * min(1, step / 200) * (0.55 + 0.45 * math.cos(math.pi * step / steps))
+        rows.append({"kind": "train", "step": step, "loss": 2.0 + fall + wave, "lr": rate, "grad_norm": 0.4 + 3 * math.exp(-step / steps * 9) + abs(wave),
+                     "tokens_per_s": 12345.0 + 400 * wave, "tokens": step * 8192, "seconds": step * 0.66})  # fmt: skip
+        if step % max(250, every) == 0 and len(rows) < 2000:
+            for source, base, amount in (("stories", 0.712, 83600), ("facts", 0.954, 83600), ("all", 0.833, 167200)):
+                bpb = base * (1.18 + 0.35 * fall)
+                rows.append({"kind": "valid", "step": step, "source": source, "loss": 2.02 + fall, "ppl": math.exp(2.02 + fall), "bpb": bpb,
+                             "tokens": amount // 4, "bytes": amount, "seconds": 1.2})  # fmt: skip
+    jsonl(run / "metrics.jsonl", rows)
+    tale = " there was a little fox who lived by the river. Every morning she counted the boats.\n\nOne day, there were none. "
+    shared = {"seed": 0, "temperature": 0.8, "top_k": 40, "top_p": 0.95}
+    texts = [
+        {"step": step, "prompt": prompt, "text": prompt + tale * 2 + str(step), **shared}
+        for step in range(500, 5001, 500) for prompt in ("Once upon a time", HOSTILE)
+    ]  # fmt: skip
+    jsonl(run / "samples.jsonl", texts)
+    events = [{"time": "2026-01-01T12:00:00+00:00", "event": "started", "step": 0}]
+    events += [{"time": "2026-01-01T12:30:00+00:00", "event": "checkpoint", "step": s, "bpb": 1.1} for s in range(500, 5001, 500)]
+    jsonl(run / "events.jsonl", [*events, {"time": "2026-01-01T13:00:00+00:00", "event": "finished", "step": 5000}])
+    scores = [
+        {"split": part, "source": source, "loss": 2.117, "ppl": 8.31, "bpb": bpb, "tokens": 41800, "bytes": amount, "documents": 100}
+        for part in ("valid", "test") for source, bpb, amount in (("stories", 0.861, 83600), ("facts", 1.153, 83600), ("all", 1.007, 167200))
+    ]  # fmt: skip
+    (run / "evaluations" / "final.json").write_text(json.dumps({"checkpoint": "step-00005000", "step": 5000, "scores": scores}))
+    return run
+
+
+def render(run: pathlib.Path) -> tuple[str, Page]:
+    path = write(run)
+    assert path == run / "report.html"
+    assert sorted(p.name for p in run.iterdir() if "report" in p.name) == ["report.html"]
+    source = path.read_text(encoding="utf-8")
+    return source, Page(source)
+
+
+def test_the_page_has_no_script_and_no_external_reference(tmp_path: pathlib.Path) -> None:
+    source, page = render(make_run(tmp_path))
+    assert not {"script", "link", "img", "iframe", "object", "base", "form"} & set(page.tags)
+    assert "default-src 'none'; style-src 'unsafe-inline'; img-src data:" in source
+    for name, value in page.attributes:
+        assert not name.startswith("on")
+        if name in ("src", "href", "xlink:href", "action", "srcset"):
+            assert value.startswith("#"), (name, value)
+        assert all(target.startswith("#") for target in re.findall(r"url\(([^)]*)\)", value))
+    styles = "".join(re.findall(r"<style>(.*?)</style>", source, re.DOTALL))
+    assert "@import" not in styles
+    assert "url(" not in styles
+
+
+def test_hostile_text_is_shown_and_never_run(tmp_path: pathlib.Path) -> None:
+    run = make_run(tmp_path)
+    lineage = json.loads((run / "lineage.json").read_text())
+    lineage["run"] = lineage["device"]["name"] = lineage["chain"][0]["sha256"] = HOSTILE
+    (run / "lineage.json").write_text(json.dumps(lineage))
+    valid = {"kind": "valid", "step": 5000, "source": HOSTILE, "loss": 1, "bpb": 1.0, "bytes": 1}
+    (run / "metrics.jsonl").write_text((run / "metrics.jsonl").read_text() + json.dumps(valid) + "\n")
+    corpus = json.loads((run / "corpus.json").read_text())
+    corpus["counts"][HOSTILE] = corpus["counts"]["stories"]
+    (run / "corpus.json").write_text(json.dumps(corpus))
+    source, page = render(run)
+    assert "<script" not in source
+    assert "<img" not in source
+    assert "&lt;script&gt;alert(2)&lt;/script&gt;" in source  # in the recipe
+    assert "<script>alert(\"x\")</script>" in page.text  # in a sample
+
+
+def test_the_numbers_of_the_files_are_on_the_page(tmp_path: pathlib.Path) -> None:
+    _, page = render(make_run(tmp_path))
+    for expected in (
+        "first-20260101-120000", "finished at step 5,000 of 5,000 steps planned", "2,412,544", "2,048 tokens", "40,960,000 tokens",
+        "55 min 00 s", "Intel Xeon @ 2.60GHz", "2 threads", "fp32", "10,267 documents, 8.58 MB", "12 documents", "CC0-1.0",
+        "step-00005000", "0.861 1.209 × 2.117 8.31 41,800 83.6 kB 100", "c0ffee000000", "with uncommitted changes", "torch 2.13.0",
+        "0.833 bits per byte", "75.0 %", "14.62 passes", "4.00 bytes", "temperature 0.8 · top-k 40 · top-p 0.95 · seed 0",
+        "cannot be compared across tokenizers",
+    ):  # fmt: skip
+        assert expected in page.text, expected
+    assert "f" * 64 in dict(page.attributes).get("title", "") or any("f" * 64 in value for _, value in page.attributes)
+
+
+def test_the_best_validation_is_the_lowest_of_the_whole_text(tmp_path: pathlib.Path) -> None:
+    run = make_run(tmp_path)
+    rows = [{"kind": "valid", "step": s, "source": "all", "bpb": b, "bytes": 9} for s, b in ((250, 1.5), (500, 1.25), (750, 1.75))]
+    jsonl(run / "metrics.jsonl", rows)
+    assert "1.250 bits per byte at step 500" in render(run)[1].text
+
+
+def test_rows_that_a_resumed_run_writes_again_count_once(tmp_path: pathlib.Path) -> None:
+    run = make_run(tmp_path)
+    steps = [(250, 1.5), (500, 1.25), (750, 1.0), (500, 1.3), (600, 1.2)]
+    jsonl(run / "metrics.jsonl", [{"kind": "valid", "step": s, "source": "all", "bpb": b, "bytes": 9} for s, b in steps])
+    assert "1.200 bits per byte at step 600" in render(run)[1].text
+
+
+def test_the_known_entropy_is_a_dashed_and_named_line(tmp_path: pathlib.Path) -> None:
+    source, page = render(make_run(tmp_path / "with"))
+    svg = next(s for s in re.findall(r"<svg.*?</svg>", source, re.DOTALL) if "Validation in bits per byte" in s)
+    assert svg.count("stroke-dasharray") == 3
+    for name in ("all: 0.833", "stories: 0.712", "facts: 0.954"):
+        assert f">known entropy, {name}</text>" in svg
+    assert "Against the known entropy" in page.text
+    source, page = render(make_run(tmp_path / "without", floor=False))
+    assert "stroke-dasharray" not in source
+    assert "known entropy" not in page.text
+
+
+def test_the_prompt_is_set_apart_and_the_newest_sample_comes_first(tmp_path: pathlib.Path) -> None:
+    source, _ = render(make_run(tmp_path))
+    assert '<b>Once upon a time</b> there was a little fox' in source
+    samples = source[source.index("Samples</h2>") :]
+    assert re.findall(r"<h4>step ([\d,]+)", samples)[:3] == ["5,000", "4,500", "4,000"]
+    assert samples.index("5,000") < samples.index("9 older") < samples.index("4,500")
+
+
+@pytest.mark.parametrize(("event", "expected"), [("started", "running"), ("resumed", "running"), ("interrupted", "interrupted at step 730"), ("diverged", "diverged at step 730"), ("finished", "finished")])  # fmt: skip
+def test_the_state_is_that_of_the_last_event(tmp_path: pathlib.Path, event: str, expected: str) -> None:
+    run = make_run(tmp_path)
+    jsonl(run / "events.jsonl", [{"time": "t", "event": "started", "step": 0}, {"time": "t", "event": event, "step": 730}])
+    assert re.search(rf"<strong>{expected}", render(run)[0])
+
+
+def test_a_run_that_was_just_started_or_lost_its_files_still_has_a_page(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "young").mkdir()
+    _, page = render(tmp_path / "young")
+    for missing in ("metrics.jsonl is absent", "lineage.json is absent", "No samples yet", "No evaluation yet", "not started"):
+        assert missing in page.text, missing
+    full = make_run(tmp_path)
+    for victim in ("recipe.yaml", "lineage.json", "corpus.json", "shards.json", "metrics.jsonl", "samples.jsonl", "events.jsonl"):
+        (full / victim).unlink()
+        assert victim in render(full)[1].text
+
+
+@pytest.mark.parametrize("junk", ["", "{", "null", "[]", '"x"', "\x00\xff", "[" * 100_000, '{"a": ' * 100_000, "x: &a [*a]", "1" * 5000, "!!python/object:os.system x"])  # fmt: skip
+def test_damaged_files_are_said_to_be_damaged(tmp_path: pathlib.Path, junk: str) -> None:
+    run = make_run(tmp_path)
+    for path in [*run.glob("*.*"), *run.glob("evaluations/*")]:
+        path.write_text(junk)
+    render(run)
+
+
+@pytest.mark.parametrize("value", [None, "x", True, [], {}, -1, 0, 1e308, 10**400, math.nan, math.inf, -math.inf])
+def test_odd_values_in_whole_files_never_end_in_a_traceback(tmp_path: pathlib.Path, value: Any) -> None:
+    run = make_run(tmp_path, steps=1000, every=50)
+
+    def spoil(node: Any, key: str) -> Any:
+        if isinstance(node, dict):
+            return {k: value if k == key else spoil(v, key) for k, v in node.items()}
+        return [spoil(item, key) for item in node] if isinstance(node, list) else node
+
+    paths = [p for p in [*run.glob("*.json*"), *run.glob("evaluations/*")]]
+    before = {path: [json.loads(line) for line in path.read_text().splitlines()] for path in paths}
+    for keys in (("step", "device", "chain", "counts"), ("bpb", "tokens", "git", "train", "stories", "scores"), ("loss", "bytes", "lr", "entropy_bpb", "model", "prompt", "sha256", "inputs"), ("source", "event", "text", "seconds", "kind", "documents", "grad_norm")):  # fmt: skip
+        for path, rows in before.items():
+            for key in keys:
+                rows = [spoil(row, key) for row in rows]
+            jsonl(path, rows)
+        render(run)
+
+
+def test_a_half_written_last_line_is_ignored_and_a_damaged_one_is_counted(tmp_path: pathlib.Path) -> None:
+    run = make_run(tmp_path)
+    whole = render(run)[0]
+    text = (run / "metrics.jsonl").read_text()
+    (run / "metrics.jsonl").write_text(text + '{"kind": "train", "step": 5010, "lo')
+    assert render(run)[0] == whole
+    (run / "metrics.jsonl").write_text('{"kind": "tr\n' + text)
+    assert "metrics.jsonl: 1 damaged line was left out" in render(run)[1].text
+
+
+def test_the_same_files_give_the_same_bytes(tmp_path: pathlib.Path) -> None:
+    run = make_run(tmp_path)
+    first = write(run).read_bytes()
+    assert write(run).read_bytes() == first
+
+
+def test_ids_are_unique_and_every_reference_has_its_target(tmp_path: pathlib.Path) -> None:
+    source, page = render(make_run(tmp_path))
+    ids = [value for name, value in page.attributes if name == "id"]
+    assert len(ids) == len(set(ids))
+    assert set(re.findall(r'(?:url\(|href=")#([\w-]+)', source)) <= set(ids)
+
+
+def test_a_very_long_run_stays_small_and_says_how_it_was_thinned(tmp_path: pathlib.Path) -> None:
+    run = make_run(tmp_path, steps=200_000, every=1)
+    spike = (run / "metrics.jsonl").read_text().replace('"grad_norm": ', '"grad_norm": 777', 1)
+    (run / "metrics.jsonl").write_text(spike)
+    source, page = render(run)
+    assert len(source.encode()) < 1_500_000
+    assert "lowest and its highest value" in page.text
+    longest = max(value.count(" L ") for name, value in page.attributes if name == "d")
+    assert 500 < longest < 1000
+
+
+def test_thinning_keeps_both_ends_and_every_spike() -> None:
+    import numpy as np
+
+    from groundup.report.plot import thin
+
+    x, y = np.arange(200_000.0), np.zeros(200_000)
+    y[[77_777, 123_456]] = 9, -9
+    kept_x, kept_y = thin(x, y)
+    assert len(kept_x) <= 1000
+    assert (kept_x[0], kept_x[-1], kept_y.max(), kept_y.min()) == (0, 199_999, 9, -9)
+    assert (np.diff(kept_x) > 0).all()
+
+
+def test_a_directory_that_is_no_run_is_refused(tmp_path: pathlib.Path) -> None:
+    with pytest.raises(GroundupError) as refusal:
+        write(tmp_path / "nothing")
+    assert refusal.value.code == "no-such-run"
+
+
+@pytest.mark.skipif(shutil.which("chromium") is None, reason="chromium is not installed")
+def test_a_browser_draws_the_page_and_asks_for_nothing(tmp_path: pathlib.Path) -> None:
+    path = write(make_run(tmp_path))
+    log, picture = tmp_path / "net.json", tmp_path / "page.png"
+    command = ["chromium", "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
+    command += ["--disable-component-update", "--disable-sync", f"--user-data-dir={tmp_path / 'profile'}", "--hide-scrollbars"]
+    command += ["--window-size=1100,3000", f"--log-net-log={log}", f"--screenshot={picture}", "--enable-logging=stderr", path.as_uri()]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, env=os.environ | {"HOME": str(tmp_path)}, check=True)  # fmt: skip
+    assert picture.stat().st_size > 30_000
+    assert "Content Security Policy" not in done.stderr
+    hosts = set(re.findall(r'"url":"(https?://[^"/]+)', log.read_text()))
+    assert not {host for host in hosts if "evil" in host or "w3.org" in host}, hosts
