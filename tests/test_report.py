@@ -1,6 +1,8 @@
 """Promises of the report: one self-contained page, of whatever is there, that no text in it can break."""
 
+import functools
 import html.parser
+import http.server
 import json
 import math
 import os
@@ -8,11 +10,15 @@ import pathlib
 import re
 import shutil
 import subprocess
+import threading
 from typing import Any
 
+import numpy as np
+import PIL.Image
 import pytest
 
 from groundup.errors import GroundupError
+from groundup.report.plot import thin
 from groundup.science.run_report import write
 
 HOSTILE = '<script>alert("x")</script><img src=http://evil.example/x onerror=alert(1)> \u202e $\\frac$ \ud800 \x00'
@@ -70,17 +76,19 @@ def make_run(folder: pathlib.Path, steps: int = 5000, every: int = 10, floor: bo
         "name: first\nseed: 1\ndata:\n  mix: {stories: 3, facts: 1}\ntrain:\n  steps: 5000\n"
         "sample:\n  prompts:\n  - 'Once upon a time'\n  - <script>alert(2)</script>\n"
     )
-    stages = ["corpus", "tokenizer", "shards", "run"]
+    before = [{"name": "before", "sha256": "f" * 64}]
     chain = [
-        {"stage": s, "id": f"{s}-ab12cd34", "sha256": f"{i}" * 64, "path": f"/lab/{s}", "inputs": [{"name": "before", "sha256": "f" * 64}]}
-        for i, s in enumerate(stages)
-    ]  # fmt: skip
+        {"stage": stage, "id": f"{stage}-ab12cd34", "sha256": f"{i}" * 64, "path": f"/lab/{stage}", "inputs": before}
+        for i, stage in enumerate(["corpus", "tokenizer", "shards", "run"])
+    ]
     lineage = {
-        "run": run.name, "created": "2026-01-01T12:00:00+00:00", "seed": 1, "recipe_sha256": "9" * 64, "groundup": "0.1.0",
+        "run": run.name, "created": "2026-01-01T12:00:00+00:00", "seed": 1, "recipe_sha256": "9" * 64,
+        "groundup": "0.1.0",
         "git": {"commit": "c0ffee" + "0" * 34, "dirty": True}, "python": "3.11.9", "platform": "Linux-6.1-x86_64",
         "versions": {"torch": "2.13.0", "numpy": "2.3.1"},
         "device": {"type": "cpu", "name": "Intel Xeon @ 2.60GHz", "threads": 2, "precision": "fp32"},
-        "model": {"parameters": 2412544, "rule_of_thumb": 2400000, "vocab_size": 2048, "family": "modern"}, "chain": chain,
+        "model": {"parameters": 2412544, "rule_of_thumb": 2400000, "vocab_size": 2048, "family": "modern"},
+        "chain": chain,
     }  # fmt: skip
     (run / "lineage.json").write_text(json.dumps(lineage))
     counts, shards = {}, {}
@@ -88,22 +96,25 @@ def make_run(folder: pathlib.Path, steps: int = 5000, every: int = 10, floor: bo
         splits = {"train": split(size - 213), "valid": split(100, bpb if floor else None), "test": split(100)}
         read = {"documents": size, "bytes": size * 836}
         counts[name] = {"license": "CC0-1.0", "read": read, "bad_utf8": 0, "empty": 1, "duplicates": 12, **splits}
-        shards[name] = {s: {"tokens": p["bytes"] // 4, "bytes": p["bytes"], "documents": p["documents"]} for s, p in splits.items()}
+        shards[name] = {part: {**splits[part], "tokens": splits[part]["bytes"] // 4} for part in splits}
     (run / "corpus.json").write_text(json.dumps({"id": "corpus-ab12cd34", "seconds": 3.1, "counts": counts}))
     (run / "shards.json").write_text(json.dumps({"id": "shards-ab12cd34", "counts": shards}))
     rows: list[dict[str, Any]] = []
     for step in range(every, steps + 1, every):
-        wave = math.sin(step * 12.9898) * 0.08
-        fall, rate = 5.6 * math.exp(-((step / steps * 14) ** 0.6)), 1e-3 * min(1, step / 200) * (0.55 + 0.45 * math.cos(math.pi * step / steps))
-        rows.append({"kind": "train", "step": step, "loss": 2.0 + fall + wave, "lr": rate, "grad_norm": 0.4 + 3 * math.exp(-step / steps * 9) + abs(wave),
-                     "tokens_per_s": 12345.0 + 400 * wave, "tokens": step * 8192, "seconds": step * 0.66})  # fmt: skip
+        wave, done = math.sin(step * 12.9898) * 0.08, step / steps
+        fall = 5.6 * math.exp(-((done * 14) ** 0.6))
+        rate = 1e-3 * min(1, step / 200) * (0.55 + 0.45 * math.cos(math.pi * done))
+        row = {"kind": "train", "step": step, "loss": 2.0 + fall + wave, "lr": rate, "grad_norm": 0.5 + fall + wave}
+        rows.append({**row, "tokens_per_s": 12345 + 400 * wave, "tokens": step * 8192, "seconds": step * 0.66})
         if step % max(250, every) == 0 and len(rows) < 2000:
-            for source, base, amount in (("stories", 0.712, 83600), ("facts", 0.954, 83600), ("all", 0.833, 167200)):
-                bpb = base * (1.18 + 0.35 * fall)
-                rows.append({"kind": "valid", "step": step, "source": source, "loss": 2.02 + fall, "ppl": math.exp(2.02 + fall), "bpb": bpb,
-                             "tokens": amount // 4, "bytes": amount, "seconds": 1.2})  # fmt: skip
+            for source, base, size in (("stories", 0.712, 83600), ("facts", 0.954, 83600), ("all", 0.833, 167200)):
+                row = {"kind": "valid", "step": step, "source": source, "loss": 2.02 + fall, "ppl": 7.5 + 9 * fall}
+                row |= {"bpb": base * (1.18 + 0.35 * fall), "tokens": size // 4, "bytes": size, "seconds": 1}
+                rows.append(row)
     jsonl(run / "metrics.jsonl", rows)
-    tale = " there was a little fox who lived by the river. Every morning she counted the boats.\n\nOne day, there were none. "
+    tale = (
+        " there was a little fox who lived by the river. Every morning she counted the boats.\n\nOne day, none came. "
+    )
     shared = {"seed": 0, "temperature": 0.8, "top_k": 40, "top_p": 0.95}
     texts = [
         {"step": step, "prompt": prompt, "text": prompt + tale * 2 + str(step), **shared}
@@ -111,13 +122,20 @@ def make_run(folder: pathlib.Path, steps: int = 5000, every: int = 10, floor: bo
     ]  # fmt: skip
     jsonl(run / "samples.jsonl", texts)
     events = [{"time": "2026-01-01T12:00:00+00:00", "event": "started", "step": 0}]
-    events += [{"time": "2026-01-01T12:30:00+00:00", "event": "checkpoint", "step": s, "bpb": 1.1} for s in range(500, 5001, 500)]
+    events += [
+        {"time": "2026-01-01T12:30:00+00:00", "event": "checkpoint", "step": s, "bpb": 1.1}
+        for s in range(500, 5001, 500)
+    ]
     jsonl(run / "events.jsonl", [*events, {"time": "2026-01-01T13:00:00+00:00", "event": "finished", "step": 5000}])
+    parts = (("stories", 0.861, 83600), ("facts", 1.153, 83600), ("all", 1.007, 167200))
+    scale = {"loss": 2.117, "ppl": 8.31}
     scores = [
-        {"split": part, "source": source, "loss": 2.117, "ppl": 8.31, "bpb": bpb, "tokens": 41800, "bytes": amount, "documents": 100}
-        for part in ("valid", "test") for source, bpb, amount in (("stories", 0.861, 83600), ("facts", 1.153, 83600), ("all", 1.007, 167200))
+        {"split": name, "source": source, "bpb": bpb, "bytes": size, "documents": 9, "tokens": 41800, **scale}
+        for name in ("valid", "test") for source, bpb, size in parts
     ]  # fmt: skip
-    (run / "evaluations" / "final.json").write_text(json.dumps({"checkpoint": "step-00005000", "step": 5000, "scores": scores}))
+    (run / "evaluations" / "final.json").write_text(
+        json.dumps({"checkpoint": "step-00005000", "step": 5000, "scores": scores})
+    )
     return run
 
 
@@ -157,34 +175,39 @@ def test_hostile_text_is_shown_and_never_run(tmp_path: pathlib.Path) -> None:
     assert "<script" not in source
     assert "<img" not in source
     assert "&lt;script&gt;alert(2)&lt;/script&gt;" in source  # in the recipe
-    assert "<script>alert(\"x\")</script>" in page.text  # in a sample
+    assert '<script>alert("x")</script>' in page.text  # in a sample
 
 
 def test_the_numbers_of_the_files_are_on_the_page(tmp_path: pathlib.Path) -> None:
     _, page = render(make_run(tmp_path))
     for expected in (
-        "first-20260101-120000", "finished at step 5,000 of 5,000 steps planned", "2,412,544", "2,048 tokens", "40,960,000 tokens",
-        "55 min 00 s", "Intel Xeon @ 2.60GHz", "2 threads", "fp32", "10,267 documents, 8.58 MB", "12 documents", "CC0-1.0",
-        "step-00005000", "0.861 1.209 × 2.117 8.31 41,800 83.6 kB 100", "c0ffee000000", "with uncommitted changes", "torch 2.13.0",
-        "0.833 bits per byte", "75.0 %", "14.62 passes", "4.00 bytes", "temperature 0.8 · top-k 40 · top-p 0.95 · seed 0",
-        "cannot be compared across tokenizers",
+        "first-20260101-120000", "finished at step 5,000 of 5,000 steps planned", "2,412,544", "2,048 tokens",
+        "40,960,000 tokens", "55 min 00 s", "Intel Xeon @ 2.60GHz", "2 threads", "fp32", "10,267 documents, 8.58 MB",
+        "12 documents", "1 document", "CC0-1.0", "step-00005000", "0.861 1.209 × 2.117 8.31 41,800 83.6 kB 9",
+        "c0ffee000000", "with uncommitted changes", "torch 2.13.0", "0.833 bits per byte", "75.0 %", "14.62 passes",
+        "4.00 bytes", "temperature 0.8 · top-k 40 · top-p 0.95 · seed 0", "cannot be compared across tokenizers",
     ):  # fmt: skip
         assert expected in page.text, expected
-    assert "f" * 64 in dict(page.attributes).get("title", "") or any("f" * 64 in value for _, value in page.attributes)
+    assert ("title", "f" * 64) in page.attributes  # the whole of a shortened hash
 
 
 def test_the_best_validation_is_the_lowest_of_the_whole_text(tmp_path: pathlib.Path) -> None:
     run = make_run(tmp_path)
-    rows = [{"kind": "valid", "step": s, "source": "all", "bpb": b, "bytes": 9} for s, b in ((250, 1.5), (500, 1.25), (750, 1.75))]
+    rows = [
+        {"kind": "valid", "step": s, "source": "all", "bpb": b, "bytes": 9}
+        for s, b in ((250, 1.5), (500, 1.25), (750, 1.75))
+    ]
     jsonl(run / "metrics.jsonl", rows)
-    assert "1.250 bits per byte at step 500" in render(run)[1].text
+    assert "1.250 bits per byte the lowest, at step 500" in render(run)[1].text
 
 
 def test_rows_that_a_resumed_run_writes_again_count_once(tmp_path: pathlib.Path) -> None:
     run = make_run(tmp_path)
     steps = [(250, 1.5), (500, 1.25), (750, 1.0), (500, 1.3), (600, 1.2)]
-    jsonl(run / "metrics.jsonl", [{"kind": "valid", "step": s, "source": "all", "bpb": b, "bytes": 9} for s, b in steps])
-    assert "1.200 bits per byte at step 600" in render(run)[1].text
+    jsonl(
+        run / "metrics.jsonl", [{"kind": "valid", "step": s, "source": "all", "bpb": b, "bytes": 9} for s, b in steps]
+    )
+    assert "1.200 bits per byte the lowest, at step 600" in render(run)[1].text
 
 
 def test_the_known_entropy_is_a_dashed_and_named_line(tmp_path: pathlib.Path) -> None:
@@ -201,39 +224,65 @@ def test_the_known_entropy_is_a_dashed_and_named_line(tmp_path: pathlib.Path) ->
 
 def test_the_prompt_is_set_apart_and_the_newest_sample_comes_first(tmp_path: pathlib.Path) -> None:
     source, _ = render(make_run(tmp_path))
-    assert '<b>Once upon a time</b> there was a little fox' in source
+    assert "<b>Once upon a time</b> there was a little fox" in source
     samples = source[source.index("Samples</h2>") :]
     assert re.findall(r"<h4>step ([\d,]+)", samples)[:3] == ["5,000", "4,500", "4,000"]
     assert samples.index("5,000") < samples.index("9 older") < samples.index("4,500")
 
 
-@pytest.mark.parametrize(("event", "expected"), [("started", "running"), ("resumed", "running"), ("interrupted", "interrupted at step 730"), ("diverged", "diverged at step 730"), ("finished", "finished")])  # fmt: skip
+@pytest.mark.parametrize(
+    ("event", "expected"),
+    [
+        ("started", "running"),
+        ("resumed", "running"),
+        ("interrupted", "interrupted at step 730"),
+        ("diverged", "diverged at step 730"),
+        ("finished", "finished"),
+    ],
+)
 def test_the_state_is_that_of_the_last_event(tmp_path: pathlib.Path, event: str, expected: str) -> None:
     run = make_run(tmp_path)
-    jsonl(run / "events.jsonl", [{"time": "t", "event": "started", "step": 0}, {"time": "t", "event": event, "step": 730}])
+    jsonl(run / "events.jsonl", [{"event": "started", "step": 0}, {"event": event, "step": 730}])
     assert re.search(rf"<strong>{expected}", render(run)[0])
 
 
 def test_a_run_that_was_just_started_or_lost_its_files_still_has_a_page(tmp_path: pathlib.Path) -> None:
     (tmp_path / "young").mkdir()
     _, page = render(tmp_path / "young")
-    for missing in ("metrics.jsonl is absent", "lineage.json is absent", "No samples yet", "No evaluation yet", "not started"):
+    for missing in (
+        "metrics.jsonl is absent",
+        "lineage.json is absent",
+        "No samples yet",
+        "No evaluation yet",
+        "not started",
+    ):
         assert missing in page.text, missing
     full = make_run(tmp_path)
-    for victim in ("recipe.yaml", "lineage.json", "corpus.json", "shards.json", "metrics.jsonl", "samples.jsonl", "events.jsonl"):
+    for victim in sorted(path.name for path in full.glob("*.*") if path.name != "report.html"):
         (full / victim).unlink()
-        assert victim in render(full)[1].text
+        assert f"{victim} is absent" in render(full)[1].text
 
 
-@pytest.mark.parametrize("junk", ["", "{", "null", "[]", '"x"', "\x00\xff", "[" * 100_000, '{"a": ' * 100_000, "x: &a [*a]", "1" * 5000, "!!python/object:os.system x"])  # fmt: skip
+JUNK = ["", "{", "null", "[]", '"x"', "\x00\xff", "[" * 100_000, '{"a": ' * 100_000, "x: &a [*a]", "1" * 5000]
+
+
+@pytest.mark.parametrize("junk", [*JUNK, "!!python/object:os.system x"], ids=lambda junk: junk[:9])
 def test_damaged_files_are_said_to_be_damaged(tmp_path: pathlib.Path, junk: str) -> None:
     run = make_run(tmp_path)
     for path in [*run.glob("*.*"), *run.glob("evaluations/*")]:
         path.write_text(junk)
-    render(run)
+    text = render(run)[1].text
+    for name in ("lineage.json", "corpus.json", "evaluations/final.json"):
+        assert f"{name} {'could not be understood' if junk else 'is empty'}" in text
 
 
-@pytest.mark.parametrize("value", [None, "x", True, [], {}, -1, 0, 1e308, 10**400, math.nan, math.inf, -math.inf])
+ODD: list[Any] = [None, "x", True, [], {}, -1, 0, 1e308, 10**400, math.nan, math.inf, -math.inf]
+# Together: every key of every file, in groups that leave the rest of the page to be drawn.
+KEYS = ["step device chain counts", "bpb tokens git train stories scores", "source event text seconds kind documents"]
+KEYS += ["loss bytes lr entropy_bpb model prompt sha256 inputs grad_norm", "read license versions created checkpoint"]
+
+
+@pytest.mark.parametrize("value", ODD, ids=lambda value: repr(value)[:9])
 def test_odd_values_in_whole_files_never_end_in_a_traceback(tmp_path: pathlib.Path, value: Any) -> None:
     run = make_run(tmp_path, steps=1000, every=50)
 
@@ -242,11 +291,11 @@ def test_odd_values_in_whole_files_never_end_in_a_traceback(tmp_path: pathlib.Pa
             return {k: value if k == key else spoil(v, key) for k, v in node.items()}
         return [spoil(item, key) for item in node] if isinstance(node, list) else node
 
-    paths = [p for p in [*run.glob("*.json*"), *run.glob("evaluations/*")]]
+    paths = [*run.glob("*.json*"), *run.glob("evaluations/*")]
     before = {path: [json.loads(line) for line in path.read_text().splitlines()] for path in paths}
-    for keys in (("step", "device", "chain", "counts"), ("bpb", "tokens", "git", "train", "stories", "scores"), ("loss", "bytes", "lr", "entropy_bpb", "model", "prompt", "sha256", "inputs"), ("source", "event", "text", "seconds", "kind", "documents", "grad_norm")):  # fmt: skip
+    for keys in KEYS:
         for path, rows in before.items():
-            for key in keys:
+            for key in keys.split():
                 rows = [spoil(row, key) for row in rows]
             jsonl(path, rows)
         render(run)
@@ -287,10 +336,6 @@ def test_a_very_long_run_stays_small_and_says_how_it_was_thinned(tmp_path: pathl
 
 
 def test_thinning_keeps_both_ends_and_every_spike() -> None:
-    import numpy as np
-
-    from groundup.report.plot import thin
-
     x, y = np.arange(200_000.0), np.zeros(200_000)
     y[[77_777, 123_456]] = 9, -9
     kept_x, kept_y = thin(x, y)
@@ -307,13 +352,31 @@ def test_a_directory_that_is_no_run_is_refused(tmp_path: pathlib.Path) -> None:
 
 @pytest.mark.skipif(shutil.which("chromium") is None, reason="chromium is not installed")
 def test_a_browser_draws_the_page_and_asks_for_nothing(tmp_path: pathlib.Path) -> None:
-    path = write(make_run(tmp_path))
+    run = write(make_run(tmp_path)).parent
+    asked: list[str] = []
+
+    class Handler(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, format: str, *args: Any) -> None:
+            asked.append(self.path)
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Handler, directory=str(run)))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
     log, picture = tmp_path / "net.json", tmp_path / "page.png"
-    command = ["chromium", "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
-    command += ["--disable-component-update", "--disable-sync", f"--user-data-dir={tmp_path / 'profile'}", "--hide-scrollbars"]
-    command += ["--window-size=1100,3000", f"--log-net-log={log}", f"--screenshot={picture}", "--enable-logging=stderr", path.as_uri()]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, env=os.environ | {"HOME": str(tmp_path)}, check=True)  # fmt: skip
-    assert picture.stat().st_size > 30_000
-    assert "Content Security Policy" not in done.stderr
-    hosts = set(re.findall(r'"url":"(https?://[^"/]+)', log.read_text()))
-    assert not {host for host in hosts if "evil" in host or "w3.org" in host}, hosts
+    quiet = "headless no-sandbox disable-gpu disable-quic no-first-run disable-background-networking hide-scrollbars"
+    command = ["chromium", *(f"--{word}" for word in quiet.split()), "--disable-component-update", "--disable-sync"]
+    command += [f"--user-data-dir={tmp_path / 'profile'}", "--window-size=1100,3000", f"--screenshot={picture}"]
+    command += ["--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1", f"--log-net-log={log}"]
+    command.append(f"http://127.0.0.1:{server.server_port}/report.html")
+    try:
+        done = subprocess.run(command, capture_output=True, timeout=120, env=os.environ | {"HOME": str(tmp_path)})
+    finally:
+        server.shutdown()
+        server.server_close()
+    assert done.returncode == 0, done.stderr
+    assert set(asked) - {"/favicon.ico"} == {"/report.html"}
+    hosts = set(re.findall(r'"url":"https?://([^"/:]+)', log.read_text(errors="replace")))
+    own = ("google.com", "googleapis.com", "gstatic.com")  # the browser's own calls, which reach nothing here
+    assert {host for host in hosts if not host.endswith(own)} == {"127.0.0.1"}
+    with PIL.Image.open(picture) as image:
+        colors = {color for _, color in image.convert("RGB").getcolors(1 << 24) or []}
+    assert {(0x1F, 0x5F, 0xA8), (0xC2, 0x57, 0x1A)} <= colors  # the curves have the colours of the style sheet

@@ -16,6 +16,17 @@ from groundup.model.config import ModelConfig
 ROTARY_BASE = 10_000.0  # Su et al. 2021, section 3.2.2
 
 
+class RMSNorm(nn.Module):
+    """x / rms(x) * gain over the last dimension (Zhang and Sennrich 2019), in fp32 whatever x is."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(size))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.rms_norm(x.float(), self.weight.shape, self.weight, eps=1e-6).to(x.dtype)
+
+
 class Attention(nn.Module):
     """Masked self-attention: softmax(Q K^T / sqrt(s) + mask) V."""
 
@@ -26,8 +37,8 @@ class Attention(nn.Module):
         self.dropout = config.dropout
         self.qkv = nn.Linear(config.width, (self.heads + 2 * self.kv_heads) * self.size, bias=not modern)
         self.output = nn.Linear(config.width, config.width, bias=not modern)
-        self.query_norm = nn.RMSNorm(self.size, eps=1e-6) if modern else nn.Identity()
-        self.key_norm = nn.RMSNorm(self.size, eps=1e-6) if modern else nn.Identity()
+        self.query_norm = RMSNorm(self.size) if modern else nn.Identity()
+        self.key_norm = RMSNorm(self.size) if modern else nn.Identity()
 
     def forward(self, x: Tensor, rotation: tuple[Tensor, Tensor] | None) -> Tensor:
         batch, length, width = x.shape
@@ -62,7 +73,7 @@ class FeedForward(nn.Module):
 
 
 def norm(config: ModelConfig) -> nn.Module:
-    return nn.RMSNorm(config.width, eps=1e-6) if config.family == "modern" else nn.LayerNorm(config.width, eps=1e-5)
+    return RMSNorm(config.width) if config.family == "modern" else nn.LayerNorm(config.width, eps=1e-5)
 
 
 class Block(nn.Module):

@@ -18,6 +18,7 @@ from groundup.report.page import Key, Plot
 from groundup.report.units import tick
 
 POINTS = 1000  # most points of one curve
+LARGEST = 1e30  # a diverging curve can reach values whose axis would overflow
 COLORS = 8  # --c0 is the text colour, for the curve that matters most
 THINNING = (
     f"A curve of more than {POINTS:,} values is thinned: of each of {(POINTS - 2) // 2} equal stretches its lowest "
@@ -107,8 +108,10 @@ def curve(
     log: logarithmic y where the values span more than a factor of ten. zero: y begins at 0. settle: the values
     within this first share of the x axis do not stretch the y axis; they may begin above the frame.
     """
-    curves = [(one, *thin(*_finite(one))) for one in series]
-    curves = [item for item in curves if len(item[1])]
+    curves = [(one, *thin(*_finite(one))) for one in series if len(_finite(one)[0])]
+    levels = [level for level in levels if abs(level.y) < LARGEST]
+    if not curves:
+        raise ValueError("a picture needs at least one finite value")
     with matplotlib.rc_context(), warnings.catch_warnings():
         matplotlib.rcdefaults()  # a user's matplotlibrc must not change the page
         matplotlib.rcParams.update(STYLE)
@@ -141,8 +144,7 @@ def curve(
 
 def _finite(series: Series) -> tuple[np.ndarray, np.ndarray]:
     x, y = np.asarray(series.x, dtype=float), np.asarray(series.y, dtype=float)
-    # a diverging curve can reach values whose axis would overflow
-    keep = np.isfinite(x) & np.isfinite(y) & (np.abs(y) < 1e30) & (np.abs(x) < 1e30)
+    keep = (np.abs(x) < LARGEST) & (np.abs(y) < LARGEST)
     return x[keep], y[keep]
 
 
@@ -158,20 +160,21 @@ def _limits(
     settled = ys[xs >= xs.min() + settle * np.ptp(xs)]
     marks = [level.y for level in levels]
     low, high = min([ys.min(), *marks]), max([settled.max(), *marks])
-    axes.set_xlim(xs.min() - 0.01 * np.ptp(xs), xs.max() + 0.02 * np.ptp(xs)) if np.ptp(xs) else None
+    if np.ptp(xs):
+        axes.set_xlim(xs.min() - 0.01 * np.ptp(xs), xs.max() + 0.02 * np.ptp(xs))
     if log and low > 0 and high / low > 10:
         axes.set_yscale("log")
         axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high / low < 1e3 else (1,)))
         axes.yaxis.set_minor_formatter(NullFormatter())
         axes.set_ylim(low / 1.15, high * 1.15)
         return
-    axes.yaxis.set_major_locator(MaxNLocator(6))
+    axes.yaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 2.5, 5, 10]))
     pad = (0.1 if marks else 0.06) * (high - low) or abs(high) * 0.1 or 1.0
     axes.set_ylim(0 if zero else low - pad, high + pad)
 
 
 def _furnish(axes: Axes, x_label: str) -> None:
-    axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+    axes.xaxis.set_major_locator(MaxNLocator(6, integer=True, steps=[1, 2, 2.5, 5, 10]))
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_formatter(FuncFormatter(lambda value, _: tick(value)))
         axis.set_tick_params(which="both", length=0, pad=6, labelcolor=MUTED)
@@ -213,8 +216,8 @@ def _restyle(svg: str, name: str, describe: str, levels: list[tuple[Level, float
     for level, height in levels:
         if all(abs(height - other) > 14 for other in taken):  # a name that would cover another is in the legend only
             taken.append(height)
-            text = ElementTree.SubElement(root, "text", {"class": "level", "x": str(WIDTH - RIGHT - 4)})
-            text.set("y", f"{HEIGHT - height + 14:.1f}")  # beneath: a floor has its curves above
-            text.set("style", f"fill: var(--c{level.color % COLORS})")
-            text.text = level.label
+            beneath = f"{HEIGHT - height + 14:.1f}"  # a floor has its curves above
+            style = f"fill: var(--c{level.color % COLORS})"
+            place = {"class": "level", "x": str(WIDTH - RIGHT - 4), "y": beneath, "style": style}
+            ElementTree.SubElement(root, "text", place).text = level.label
     return ElementTree.tostring(root, encoding="unicode")

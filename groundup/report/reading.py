@@ -31,8 +31,8 @@ class Folder:
         """A file that holds one JSON object, or one YAML mapping."""
         text = self.text(name)
         row = _parse_yaml(text) if name.endswith(".yaml") else _parse(text)
-        if text and row is None:
-            self.notes.append(f"{name} could not be understood; its values were left out.")
+        if row is None and (self.path / name).exists():
+            self.notes.append(f"{name} {'could not be understood; its values were left out.' if text else 'is empty.'}")
         return row or {}
 
     def rows(self, name: str) -> list[Row]:
@@ -85,6 +85,27 @@ def words(row: Row, key: str, absent: str = "") -> str:
     if value is None:
         return absent
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def finite(value: float, otherwise: float = NOTHING) -> float:
+    return value if math.isfinite(value) else otherwise
+
+
+def ratio(part: float, whole: float) -> float:
+    """part / whole, or not-a-number where that has no meaning."""
+    return part / whole if whole > 0 else NOTHING
+
+
+def spread(rows: list[Row], most: int) -> list[Row]:
+    """At most `most` (> 1) of the rows, evenly spaced, with the first and the last."""
+    if len(rows) <= most:
+        return rows
+    return [rows[round(i * (len(rows) - 1) / (most - 1))] for i in range(most)]
+
+
+def clip(text: str, most: int, where: str) -> str:
+    """The first `most` characters; where that cuts, it is said how many more there are, and where."""
+    return text if len(text) <= most else f"{text[:most]} […{len(text) - most:,} more characters in {where}]"
 
 
 def _parse(text: str) -> Row | None:

@@ -6,7 +6,9 @@ ABSENT = "–"
 
 
 def count(value: float, unit: str = "") -> str:
-    """12345.0 -> "12,345 tokens"."""
+    """12345.0 -> "12,345 tokens"; 1.0 -> "1 token"."""
+    if value == 1 and unit.endswith("s") and "/" not in unit:
+        unit = unit[:-1]
     return _unit(f"{value:,.0f}", unit) if math.isfinite(value) else _odd(value)
 
 

@@ -4,13 +4,27 @@ import math
 import os
 import pathlib
 import statistics
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from groundup.errors import GroundupError
 from groundup.report import page, plot, units
 from groundup.report.page import Cell, Fact, Section, Table, Text
 from groundup.report.plot import Level, Series
-from groundup.report.reading import NOTHING, Folder, Row, in_order, listing, mapping, number, words
+from groundup.report.reading import (
+    NOTHING,
+    Folder,
+    Row,
+    clip,
+    finite,
+    in_order,
+    listing,
+    mapping,
+    number,
+    ratio,
+    spread,
+    words,
+)
 
 BPB, NATS = "bits per byte", "nats per token"
 SPLITS = ("train", "valid", "test")
@@ -45,7 +59,7 @@ def write(run_dir: pathlib.Path) -> pathlib.Path:
     target, temporary = run_dir / "report.html", run_dir / f".report.html.{os.getpid()}"
     try:
         temporary.write_text(html, encoding="utf-8", newline="\n")
-        os.replace(temporary, target)
+        temporary.replace(target)
     finally:
         temporary.unlink(missing_ok=True)
     return target
@@ -54,29 +68,28 @@ def write(run_dir: pathlib.Path) -> pathlib.Path:
 def read(run_dir: pathlib.Path) -> Run:
     folder = Folder(run_dir)
     lineage, metrics = folder.table("lineage.json"), folder.rows("metrics.jsonl")
-    recipe_text = folder.text("recipe.yaml") if (run_dir / "recipe.yaml").is_file() else ""
-    corpus = mapping(folder.table("corpus.json"), "counts")
-    rows: dict[str, list[Row]] = {}
+    recipe_text, recipe = folder.text("recipe.yaml"), folder.table("recipe.yaml")
+    corpus, shards = folder.table("corpus.json"), folder.table("shards.json")
+    by_source: dict[str, list[Row]] = {}
     for row in metrics:
         if row.get("kind") == "valid":
-            rows.setdefault(words(row, "source", "all"), []).append(row)
-    valid = {source: ordered for source in sorted(rows) if (ordered := in_order(rows[source], "step"))}
+            by_source.setdefault(words(row, "source", "all"), []).append(row)
+    valid = {source: rows for source in sorted(by_source) if (rows := in_order(by_source[source], "step"))}
+    scored = {source: number(rows[-1], "bytes") for source, rows in valid.items()}
     return Run(
         name=words(lineage, "run") or run_dir.resolve().name,
         recipe_text=recipe_text,
-        recipe=folder.table("recipe.yaml"),
+        recipe=recipe,
         lineage=lineage,
-        corpus=corpus,
-        shards=mapping(folder.table("shards.json"), "counts"),
+        corpus=mapping(corpus, "counts"),
+        shards=mapping(shards, "counts"),
         train=in_order([row for row in metrics if row.get("kind") == "train"], "step"),
         valid=valid,
         samples=folder.rows("samples.jsonl"),
         events=folder.rows("events.jsonl"),
         evaluations=[folder.table(f"evaluations/{p.name}") for p in sorted(run_dir.glob("evaluations/*.json"))],
-        floors=known_entropy(
-            corpus, "valid", {source: number(ordered[-1], "bytes") for source, ordered in valid.items()}
-        ),
-        notes=folder.notes,
+        floors=known_entropy(mapping(corpus, "counts"), "valid", scored),
+        notes=list(dict.fromkeys(folder.notes)),
     )
 
 
@@ -85,36 +98,65 @@ def known_entropy(corpus: Row, split: str, scored: dict[str, float]) -> dict[str
     weighted by the bytes that were scored, or by the bytes of the split where that is not known."""
     splits = {source: mapping(mapping(corpus, source), split) for source in corpus}
     floors = {source: number(part, "entropy_bpb") for source, part in splits.items()}
-    floors = {source: floor for source, floor in floors.items() if math.isfinite(floor) and floor > 0}
-    known = all(scored.get(source, NOTHING) > 0 for source in floors)
+    floors = {source: floor for source, floor in floors.items() if 0 < floor <= 8}
+    known = all(finite(scored.get(source, NOTHING), 0) > 0 for source in floors)
     weights = {source: scored[source] if known else number(splits[source], "bytes") for source in floors}
-    if len(floors) == len(corpus) and sum(weights.values()) > 0:
-        floors["all"] = sum(weights[source] * floors[source] for source in weights) / sum(weights.values())
-    return floors
+    whole = ratio(sum(weights[source] * floors[source] for source in weights), sum(weights.values()))
+    return floors | {"all": whole} if len(floors) == len(corpus) and math.isfinite(whole) else floors
 
 
 def render(run: Run) -> str:
-    early = "Nothing was logged yet: there is no metrics.jsonl with a value in it."
+    curves_intro = "Each picture runs over the training steps." if run.train or run.valid else ""
+    samples_intro = "What the model wrote on the way, newest first. The prompt is bold; what follows is the model's."
+    lineage_intro = "What this run was made from. A shortened hash shows all of itself when pointed at."
     sections = [
-        Section("Curves", [page.Plots(plots)] if (plots := curves(run)) else [Text(early, "absent")]),
-        Section(
-            "Samples", samples(run), "What the model wrote on the way. The prompt is bold; what follows is the model's."
-        ),
+        Section("Curves", curves(run), curves_intro),
+        Section("Samples", samples(run), samples_intro),
         Section("Evaluation", evaluations(run)),
         Section("Data", data(run), "How the text became training tokens, from top to bottom."),
-        Section(
-            "Lineage",
-            lineage(run),
-            "What this run was made from. A shortened hash shows all of itself when pointed at.",
-        ),
+        Section("Lineage", lineage(run), lineage_intro),
         Section("Recipe and events", recipe_and_events(run)),
     ]
-    footer = [
-        *([" ".join(run.notes)] if run.notes else []),
-        plot.THINNING,
-        "This page makes no request and holds no script.",
+    footer = [" ".join(run.notes), plot.THINNING, "This page makes no request and holds no script."]
+    return page.page(masthead(run), sections, [line for line in footer if line])
+
+
+def masthead(run: Run) -> page.Masthead:
+    model, device = mapping(run.lineage, "model"), mapping(run.lineage, "device")
+    last = run.train[-1] if run.train else {}
+    rows = [row for row in whole_text(run) if math.isfinite(number(row, "bpb"))]
+    best = min(rows, key=lambda row: number(row, "bpb"), default={})
+    bpb, floor = number(best, "bpb"), run.floors.get("all", NOTHING)
+    at = f"the lowest, at step {units.count(number(best, 'step'))}" if best else "not scored yet"
+    facts = [Fact("Best validation", units.decimals(bpb, 3, BPB), at)]
+    if math.isfinite(floor):
+        below = "; below it, look for a leak or a counting error" if bpb < floor else ""
+        note = f"the floor is {units.decimals(floor, 3, BPB)}{below}"
+        facts.append(
+            Fact("Against the known entropy", units.decimals(bpb / floor, 3, "×"), note, "bad" if below else "")
+        )
+    vocabulary = f"vocabulary of {units.count(number(model, 'vocab_size'), 'tokens')}"
+    pace = [speed for row in run.train if math.isfinite(speed := number(row, "tokens_per_s"))]
+    median = f"median speed {units.count(statistics.median(pace), 'tokens/s')}" if pace else ""
+    threads = units.count(number(device, "threads"), "threads") if "threads" in device else ""
+    kind = [words(device, "type"), words(device, "precision"), threads]
+    facts += [
+        Fact("Parameters", units.count(number(model, "parameters")), f"{words(model, 'family')} {vocabulary}".strip()),
+        Fact(
+            "Tokens seen",
+            units.count(number(last, "tokens"), "tokens"),
+            f"in {units.count(number(last, 'step'), 'steps')}",
+        ),
+        Fact("Training time", units.duration(number(last, "seconds")), median),
+        Fact("Device", words(device, "name", units.ABSENT), ", ".join(part for part in kind if part)),
     ]
-    return page.page(masthead(run), sections, footer)
+    state, tone, note = state_of(run)
+    return page.Masthead(run.name, "groundup training run", state, tone, note, facts)
+
+
+def whole_text(run: Run) -> list[Row]:
+    """The validation rows over all sources; those of the source, if there is only one."""
+    return run.valid.get("all") or (next(iter(run.valid.values())) if len(run.valid) == 1 else [])
 
 
 def state_of(run: Run) -> tuple[str, str, str]:
@@ -122,170 +164,65 @@ def state_of(run: Run) -> tuple[str, str, str]:
     changes = [e for e in run.events if e.get("event") in ("started", "resumed", "interrupted", "finished", "diverged")]
     if not changes:
         return "not started", "", "No event is recorded."
-    reached = max(
-        [number(e, "step") for e in run.events if math.isfinite(number(e, "step"))]
-        + [number(r, "step") for r in run.train[-1:]],
-        default=NOTHING,
-    )
-    step = number(changes[-1], "step")
     planned = number(mapping(run.recipe, "train"), "steps")
-    of = f"of {units.count(planned, 'steps')} planned" if math.isfinite(planned) else ""
+    of = f" of {units.count(planned, 'steps')} planned" if math.isfinite(planned) else ""
+    step = f"at step {units.count(number(changes[-1], 'step'))}"
     match changes[-1]["event"]:
         case "interrupted":
-            return f"interrupted at step {units.count(step)}", "warn", f"{of}; it can be resumed."
+            return f"interrupted {step}", "warn", f"{of.strip()}; it can be resumed".removeprefix("; ")
         case "diverged":
-            return (
-                f"diverged at step {units.count(step)}",
-                "bad",
-                "The loss or a gradient became infinite or not-a-number.",
-            )
+            return f"diverged {step}", "bad", "The loss or a gradient became infinite or not-a-number."
         case "finished":
-            return "finished", "good", f"at step {units.count(step)} {of}"
-    return "running", "", f"or ended without a word; last recorded step {units.count(reached)} {of}"
+            return "finished", "good", step + of
+    latest = max((finite(number(row, "step"), 0) for row in [*run.events, *run.train[-1:]]), default=0)
+    return "running", "", f"or ended without a word; the last recorded step is {units.count(latest)}{of}"
 
 
-def masthead(run: Run) -> page.Masthead:
-    model, device, last = (
-        mapping(run.lineage, "model"),
-        mapping(run.lineage, "device"),
-        run.train[-1] if run.train else {},
-    )
-    whole = run.valid.get("all") or (next(iter(run.valid.values())) if len(run.valid) == 1 else [])
-    best = min(
-        (row for row in whole if math.isfinite(number(row, "bpb"))), key=lambda row: number(row, "bpb"), default={}
-    )
-    bpb, floor = number(best, "bpb"), run.floors.get("all", NOTHING)
-    facts = [
-        Fact(
-            "Best validation",
-            units.decimals(bpb, 3, BPB),
-            f"at step {units.count(number(best, 'step'))}" if best else "not scored yet",
-        )
-    ]
-    if math.isfinite(floor):
-        below = "; a model below it points to a leak or a counting error" if bpb < floor else ""
-        facts.append(
-            Fact(
-                "Against the known entropy",
-                units.decimals(bpb / floor, 3, "×"),
-                f"the floor is {units.decimals(floor, 3, BPB)}{below}",
-                "bad" if below else "",
-            )
-        )
-    pace = [v for row in run.train if math.isfinite(v := number(row, "tokens_per_s"))]
-    facts += [
-        Fact(
-            "Parameters",
-            units.count(number(model, "parameters")),
-            ", ".join(
-                filter(
-                    None,
-                    [words(model, "family"), f"vocabulary of {units.count(number(model, 'vocab_size'), 'tokens')}"],
-                )
-            ),
-        ),
-        Fact(
-            "Tokens seen",
-            units.count(number(last, "tokens"), "tokens"),
-            f"in {units.count(number(last, 'step'), 'steps')}",
-        ),
-        Fact(
-            "Training time",
-            units.duration(number(last, "seconds")),
-            f"median {units.count(statistics.median(pace), 'tokens/s')}" if pace else "",
-        ),
-        Fact(
-            "Device",
-            words(device, "name") or words(device, "type", units.ABSENT),
-            ", ".join(
-                filter(
-                    None,
-                    [
-                        words(device, "type"),
-                        words(device, "precision"),
-                        f"{threads} threads" if (threads := words(device, "threads")) else "",
-                    ],
-                )
-            ),
-        ),
-    ]
-    state, tone, note = state_of(run)
-    return page.Masthead(run.name, "groundup training run", state, tone, note, facts)
-
-
-def _column(rows: list[Row], key: str, label: str, color: int = 0, faint: bool = False) -> Series:
+def column(rows: list[Row], key: str, label: str, color: int = 0, faint: bool = False) -> Series:
     return Series(label, [number(row, "step") for row in rows], [number(row, key) for row in rows], color, faint)
 
 
-def curves(run: Run) -> list[page.Plot]:
-    # with one source, "all" would cover it exactly
+def curves(run: Run) -> list[page.Block]:
+    loss = column(run.train, "loss", "train")
+    if len(run.train) > 200:  # so noisy that the eye needs the mean
+        each = column(run.train, "loss", "train, each logged step", 0, faint=True)
+        training = [each, plot.average(loss, "train, mean of each 1/100 of the run")]
+    else:
+        training = [loss]
+    note = "Lower is better; validation that rises while training falls means overfitting."
+    early = " The first 3 % of the steps may begin above the frame."
+    plots = plot.chart(
+        "loss", "Loss", NATS, note + early, [*training, column(whole_text(run), "loss", "validation", 1)], settle=0.03
+    )
+    plots += bpb_chart(run)
+    rate = column(run.train, "lr", "learning rate")
+    note = "It should rise and fall as planned, with no step or kink."
+    plots += plot.chart("lr", "Learning rate", "no unit", note, [rate], zero=True)
+    norm = column(run.train, "grad_norm", "gradient norm")
+    note = "Level or falling is healthy; growing spikes announce divergence."
+    plots += plot.chart("grad", "Gradient norm", "no unit", note, [norm], log=True)
+    speed = column(run.train, "tokens_per_s", "speed")
+    note = "Level is healthy; a dip is other work on the machine."
+    plots += plot.chart("speed", "Speed", "tokens per second", note, [speed], zero=True)
+    return [page.Plots(plots)] if plots else [Text("Nothing was logged yet: metrics.jsonl holds no value.", "absent")]
+
+
+def bpb_chart(run: Run) -> list[page.Plot]:
+    # of one source, "all" would be the same curve again
     sources = {s: rows for s, rows in run.valid.items() if s != "all"} if len(run.valid) == 2 else run.valid
-    by_size = sorted(
-        sources,
-        key=lambda s: (s != "all", -number(sources[s][-1], "bytes") if number(sources[s][-1], "bytes") > 0 else 0, s),
-    )
-    shown = by_size[: SOURCES + 1]
-    loss = _column(run.train, "loss", "train, each logged step", 0, faint=True)
-    mean = [plot.average(loss, "train, mean of each 1/100 of the run")] if len(run.train) > 200 else []
-    whole = run.valid.get("all") or next(iter(run.valid.values()), [])
+    by_size = sorted(sources, key=lambda s: (s != "all", -finite(number(sources[s][-1], "bytes"), 0), s))[: SOURCES + 1]
     floors = [
-        Level(f"known entropy{'' if len(sources) == 1 else ', ' + s}: {run.floors[s]:.3f}", run.floors[s], i)
-        for i, s in enumerate(shown)
-        if s in run.floors
+        Level(f"known entropy, {source}: {run.floors[source]:.3f}", run.floors[source], i)
+        for i, source in enumerate(by_size)
+        if source in run.floors
     ]
-    floor_note = (
-        " The dashed line is the known entropy of the generated text: no model can honestly go below it."
-        if floors
-        else ""
-    )
-    many = (
-        f" Of {len(sources):,} curves, the {len(shown)} with most bytes are drawn." if len(sources) > len(shown) else ""
-    )
-    settle = " The first 3 % of the steps may begin above the frame."
-    charts = [
-        plot.chart(
-            "loss",
-            "Loss",
-            NATS,
-            "Lower is better; validation that rises while training falls means overfitting." + settle,
-            [loss if mean else Series("train", loss.x, loss.y, 0), *mean, _column(whole, "loss", "validation", 1)],
-            settle=0.03,
-        ),
-        plot.chart(
-            "bpb",
-            "Validation",
-            BPB,
-            "Lower is better, and comparable between runs with different tokenizers." + floor_note + many,
-            [_column(sources[s], "bpb", s, i) for i, s in enumerate(shown)],
-            floors,
-            settle=0.03,
-        ),
-        plot.chart(
-            "lr",
-            "Learning rate",
-            "per update",
-            "The planned rise and fall; a kink that was not planned is worth a look.",
-            [_column(run.train, "lr", "learning rate")],
-            zero=True,
-        ),
-        plot.chart(
-            "grad",
-            "Gradient norm",
-            "before clipping",
-            "Calm or slowly falling is healthy; growing spikes come before divergence.",
-            [_column(run.train, "grad_norm", "gradient norm")],
-            log=True,
-        ),
-        plot.chart(
-            "speed",
-            "Speed",
-            "tokens per second",
-            "Level is healthy; a dip is another job on the machine, or the scoring of a validation split.",
-            [_column(run.train, "tokens_per_s", "speed")],
-            zero=True,
-        ),
-    ]
-    return [one for chart in charts for one in chart]
+    note = "Lower is better, and comparable between runs whose tokenizers differ."
+    if floors:
+        note += " A dashed line is the known entropy of generated text: no model can honestly go below it."
+    if len(sources) > len(by_size):
+        note += f" Of {len(sources):,} curves, the {len(by_size)} with most bytes are drawn."
+    series = [column(sources[source], "bpb", source, i) for i, source in enumerate(by_size)]
+    return plot.chart("bpb", "Validation", BPB, note, series, floors, settle=0.03)
 
 
 def samples(run: Run) -> list[page.Block]:
@@ -295,237 +232,144 @@ def samples(run: Run) -> list[page.Block]:
         prompts.setdefault(words(row, "prompt"), {})[same] = row
     blocks: list[page.Block] = []
     for prompt, rows in list(prompts.items())[:PROMPTS]:
-        newest = sorted(rows.values(), key=lambda row: _or(number(row, "step"), -1), reverse=True)
-        # evenly spaced, with the newest and the oldest
-        picked = (
-            newest
-            if len(newest) <= SAMPLES
-            else [newest[round(i * (len(newest) - 1) / (SAMPLES - 1))] for i in range(SAMPLES)]
-        )
-        left = f", {len(newest) - len(picked):,} more in samples.jsonl" if len(newest) > len(picked) else ""
-        blocks.append(
-            page.Passages(prompt.strip() or "(empty prompt)", [_passage(row, prompt) for row in picked], f"older{left}")
-        )
+        newest = sorted(rows.values(), key=lambda row: finite(number(row, "step"), -1), reverse=True)
+        shown = [passage(row, prompt) for row in spread(newest, SAMPLES)]
+        left = f", {len(newest) - len(shown):,} more in samples.jsonl" if len(newest) > len(shown) else ""
+        heading = clip(prompt.strip() or "(empty prompt)", 200, "samples.jsonl")
+        blocks.append(page.Passages(heading, shown, f"older{left}"))
     if len(prompts) > PROMPTS:
         blocks.append(Text(f"{len(prompts) - PROMPTS:,} more prompts are in samples.jsonl."))
     return blocks or [Text("No samples yet.", "absent")]
 
 
-def _passage(row: Row, prompt: str) -> page.Passage:
+def passage(row: Row, prompt: str) -> page.Passage:
     text, checkpoint = words(row, "text"), words(row, "checkpoint")
     lead = prompt if text.startswith(prompt) else ""
-    rest = text[len(lead) :]
-    rest = (
-        rest
-        if len(rest) <= CHARACTERS
-        else f"{rest[:CHARACTERS]} […{len(rest) - CHARACTERS:,} more characters in samples.jsonl]"
-    )
     settings = [
-        f"{name} {words(row, key)}"
-        for key, name in (("temperature", "temperature"), ("top_k", "top-k"), ("top_p", "top-p"), ("seed", "seed"))
-        if key in row
+        f"{key.replace('_', '-')} {words(row, key)}" for key in ("temperature", "top_k", "top_p", "seed") if key in row
     ]
     label = f"step {units.count(number(row, 'step'))}" + (f", {checkpoint} checkpoint" if checkpoint else "")
-    return page.Passage(label, lead[:CHARACTERS], rest, " · ".join(settings))
+    rest = clip(text[len(lead) :], CHARACTERS, "samples.jsonl")
+    return page.Passage(label, clip(lead, CHARACTERS, "samples.jsonl"), rest, " · ".join(settings))
 
 
 def evaluations(run: Run) -> list[page.Block]:
-    rows: list[list[str | Cell]] = []
-    floors_known = False
-    for one in sorted(run.evaluations, key=lambda one: _or(number(one, "step"), -1), reverse=True):
+    rows: list[list[str]] = []
+    for one in sorted(run.evaluations, key=lambda one: finite(number(one, "step"), -1), reverse=True):
         scores = listing(one, "scores")
         for score in scores:
             split, source, bpb = words(score, "split"), words(score, "source"), number(score, "bpb")
             scored = {words(s, "source"): number(s, "bytes") for s in scores if s.get("split") == split}
             floor = known_entropy(run.corpus, split, scored).get(source, NOTHING)
-            floors_known |= math.isfinite(floor)
-            rows.append(
-                [
-                    words(one, "checkpoint", units.ABSENT),
-                    split,
-                    source,
-                    units.decimals(bpb),
-                    units.decimals(bpb / floor, 3, "×"),
-                    units.decimals(number(score, "loss")),
-                    units.decimals(number(score, "ppl"), 2),
-                    units.count(number(score, "tokens")),
-                    units.size(number(score, "bytes")),
-                    units.count(number(score, "documents")),
-                ]
-            )
+            rows.append([words(one, "checkpoint", units.ABSENT), split, source, units.decimals(bpb)])
+            rows[-1] += [units.decimals(ratio(bpb, floor), 3, "×"), units.decimals(number(score, "loss"))]
+            rows[-1] += [units.decimals(number(score, "ppl"), 2), units.count(number(score, "tokens"))]
+            rows[-1] += [units.size(number(score, "bytes")), units.count(number(score, "documents"))]
     if not rows:
         return [Text("No evaluation yet.", "absent")]
-    columns = [
-        "checkpoint",
-        "split",
-        "source",
-        BPB,
-        "of known entropy",
-        f"loss, {NATS}",
-        "perplexity per token",
-        "tokens",
-        "size",
-        "documents",
-    ]
-    if not floors_known:
+    columns = ["checkpoint", "split", "source", BPB, "ratio to known entropy", f"loss, {NATS}", "perplexity per token"]
+    columns += ["tokens", "size", "documents"]
+    if not run.floors:
         columns, rows = columns[:4] + columns[5:], [row[:4] + row[5:] for row in rows]
-    note = "Loss and perplexity are per token of this tokenizer, so they cannot be compared across tokenizers; bits per byte can."
+    note = "Loss and perplexity are per token of this tokenizer and cannot be compared across tokenizers; "
+    note += "bits per byte can, and lower is better."
     if len(rows) > ROWS:
         note += f" The newest {ROWS:,} of {len(rows):,} scores are shown."
     return [Table(columns, rows[:ROWS], "lllr", note)]
 
 
 def data(run: Run) -> list[page.Block]:
-    sources = list(run.corpus) + [s for s in run.shards if s not in run.corpus]
+    sources = list(dict.fromkeys([*run.corpus, *run.shards]))
     if not sources:
-        return [Text("Neither corpus.json nor shards.json is here.", "absent")]
-    corpus, shards = {s: mapping(run.corpus, s) for s in sources}, {s: mapping(run.shards, s) for s in sources}
+        return [Text("Neither corpus.json nor shards.json says anything yet.", "absent")]
+    corpus, shards = ({s: mapping(counts, s) for s in sources} for counts in (run.corpus, run.shards))
     tokens = {s: number(mapping(shards[s], "train"), "tokens") for s in sources}
     mix = mapping(mapping(run.recipe, "data"), "mix")
-    weights = {s: number(mix, s) if mix else tokens[s] for s in sources}
-    total, seen = sum(w for w in weights.values() if w > 0), number(run.train[-1], "tokens") if run.train else NOTHING
+    weights = {s: max(finite(number(mix, s) if mix else tokens[s], 0), 0) for s in sources}
+    share = {s: ratio(weights[s], sum(weights.values())) for s in sources}
+    seen = number(run.train[-1], "tokens") if run.train else NOTHING
+    rows: list[list[str]] = []
+
+    def add(label: str, cells: Iterable[str]) -> None:
+        rows.append([label, *cells])
 
     def volume(part: Row) -> str:
-        return (
-            f"{units.count(number(part, 'documents'), 'documents')}, {units.size(number(part, 'bytes'))}"
-            if part
-            else units.ABSENT
-        )
+        return f"{units.count(number(part, 'documents'), 'documents')}, {units.size(number(part, 'bytes'))}"
 
-    dropped = list(dict.fromkeys(key for s in sources for key, value in corpus[s].items() if isinstance(value, int)))
-    names = {"bad_utf8": "bad UTF-8"}
-    rows: list[list[str]] = [["licence", *(words(corpus[s], "license", "unknown") for s in sources)]]
-    rows.append(["read", *(volume(mapping(corpus[s], "read")) for s in sources)])
-    rows += [
-        [
-            f"− {names.get(key, key.replace('_', ' '))}",
-            *(units.count(number(corpus[s], key), "documents") for s in sources),
-        ]
-        for key in dropped
-    ]
-    rows += [[f"→ {split}", *(volume(mapping(corpus[s], split)) for s in sources)] for split in SPLITS]
+    if run.corpus:
+        add("licence", (words(corpus[s], "license", "unknown") for s in sources))
+        add("read", (volume(mapping(corpus[s], "read")) for s in sources))
+        for key in dict.fromkeys(key for s in sources for key, value in corpus[s].items() if isinstance(value, int)):
+            label = "bad UTF-8" if key == "bad_utf8" else key.replace("_", " ")
+            add(f"− {label}", (units.count(number(corpus[s], key), "documents") for s in sources))
+        for split in SPLITS:
+            add(f"→ {split}", (volume(mapping(corpus[s], split)) for s in sources))
+    if run.floors:
+        add("known entropy, valid", (units.decimals(run.floors.get(s, NOTHING), 3, BPB) for s in sources))
     if run.shards:
         for split in SPLITS:
-            parts = {s: mapping(shards[s], split) for s in sources}
-            rows.append(
-                [f"{split} tokens", *(units.count(number(part, "tokens"), "tokens") for part in parts.values())]
-            )
-        rows.append(
-            [
-                "train bytes per token",
-                *(
-                    units.decimals(_ratio(number(mapping(shards[s], "train"), "bytes"), tokens[s]), 2, "bytes")
-                    for s in sources
-                ),
-            ]
-        )
-        rows.append(
-            [
-                "share of the mix" if mix else "share, by size",
-                *(units.decimals(100 * _ratio(weights[s], total), 1, "%") for s in sources),
-            ]
-        )
-        rows.append(
-            [
-                "epochs seen",
-                *(units.decimals(_ratio(seen * _ratio(weights[s], total), tokens[s]), 2, "passes") for s in sources),
-            ]
-        )
-    if run.floors:
-        rows.append(["known entropy, valid", *(units.decimals(run.floors.get(s, NOTHING), 3, BPB) for s in sources)])
-    note = "Duplicates are counted over all sources and splits together. Epochs seen: tokens trained on, times the share, over the train tokens."
-    return [Table(["", *sources], rows, "lr", note)]
+            parts = [mapping(shards[s], split) for s in sources]
+            add(f"{split} tokens", (units.count(number(part, "tokens"), "tokens") for part in parts))
+        size = {s: number(mapping(shards[s], "train"), "bytes") for s in sources}
+        add("train bytes per token", (units.decimals(ratio(size[s], tokens[s]), 2, "bytes") for s in sources))
+        add("share of the mix" if mix else "share, by size", (units.decimals(100 * share[s], 1, "%") for s in sources))
+        add("epochs seen", (units.decimals(ratio(seen * share[s], tokens[s]), 2, "passes") for s in sources))
+    note = "Epochs seen: tokens trained on, times the share, over the train tokens."
+    return [Table(["", *sources], rows, "lr", note if run.shards else "")]
 
 
 def lineage(run: Run) -> list[page.Block]:
-    record = run.lineage
+    record, model = run.lineage, mapping(run.lineage, "model")
     if not record:
-        return [Text("lineage.json is absent.", "absent")]
-    git, model = mapping(record, "git"), mapping(record, "model")
-    commit = words(git, "commit")
+        return [Text("No lineage is recorded.", "absent")]
+    commit = words(mapping(record, "git"), "commit")
+    dirty = ", with uncommitted changes" if mapping(record, "git").get("dirty") else ""
+    rule = units.count(number(model, "rule_of_thumb"))
+    libraries = [f"{name} {words(mapping(record, 'versions'), name)}" for name in mapping(record, "versions")]
     facts: list[list[str | Cell]] = [
         ["created", words(record, "created", units.ABSENT)],
         ["seed", words(record, "seed", units.ABSENT)],
-        ["recipe", _hash(words(record, "recipe_sha256"))],
+        ["recipe SHA-256", short(words(record, "recipe_sha256"))],
         ["groundup", words(record, "groundup", units.ABSENT)],
-        [
-            "git commit",
-            Cell(commit[:12] + (", with uncommitted changes" if git.get("dirty") else ""), commit, True)
-            if commit
-            else "not in a git checkout",
-        ],
+        ["git commit", Cell(commit[:12] + dirty, commit, code=True) if commit else "none recorded"],
         ["python", f"{words(record, 'python', units.ABSENT)} on {words(record, 'platform', 'an unknown platform')}"],
-        [
-            "libraries",
-            ", ".join(f"{name} {words(mapping(record, 'versions'), name)}" for name in mapping(record, "versions"))
-            or units.ABSENT,
-        ],
-        [
-            "parameters",
-            f"{units.count(number(model, 'parameters'))}, by the rule of thumb {units.count(number(model, 'rule_of_thumb'))}",
-        ],
+        ["libraries", ", ".join(libraries) or units.ABSENT],
+        ["parameters", f"{units.count(number(model, 'parameters'))}, by the rule of thumb {rule}"],
     ]
-    chain: list[list[str | Cell]] = [
-        [
-            words(link, "stage"),
-            Cell(words(link, "id"), words(link, "path"), True),
-            _hash(words(link, "sha256")),
-            _inputs(link),
-        ]
-        for link in listing(record, "chain")
-    ]
-    blocks: list[page.Block] = (
-        [Table(["stage", "id", "SHA-256", "made from"], chain[:ROWS], "l")]
-        if chain
-        else [Text("No chain is recorded.", "absent")]
-    )
-    return [*blocks, Table([], facts, "l")]
+    chain: list[list[str | Cell]] = []
+    for link in listing(record, "chain")[:ROWS]:
+        made = [f"{words(i, 'name') or words(i, 'file')} {words(i, 'sha256')[:12]}" for i in listing(link, "inputs")]
+        more = f", and {len(made) - 6:,} more" if len(made) > 6 else ""
+        full = "\n".join(words(i, "sha256") for i in listing(link, "inputs")[:ROWS])
+        inputs = Cell(", ".join(made[:6]) + more or units.ABSENT, full)
+        name = Cell(words(link, "id", units.ABSENT), words(link, "path"), code=True)
+        chain.append([words(link, "stage"), name, short(words(link, "sha256")), inputs])
+    described = Table([], facts, "l")
+    return [Table(["stage", "id", "SHA-256", "made from"], chain, "l"), described] if chain else [described]
 
 
-def _hash(sha: str) -> Cell:
-    return Cell(sha[:12] or units.ABSENT, sha, True)
-
-
-def _inputs(link: Row) -> Cell:
-    made = [(words(i, "name") or words(i, "file"), words(i, "sha256")) for i in listing(link, "inputs")]
-    more = f", and {len(made) - 6:,} more" if len(made) > 6 else ""
-    return Cell(
-        ", ".join(f"{name} {sha[:12]}".strip() for name, sha in made[:6]) + more or units.ABSENT,
-        "\n".join(f"{name} {sha}" for name, sha in made[:ROWS]),
-    )
+def short(sha: str) -> Cell:
+    return Cell(sha[:12] or units.ABSENT, sha, code=True)
 
 
 def recipe_and_events(run: Run) -> list[page.Block]:
-    cut = (
-        f"\n… {len(run.recipe_text) - RECIPE:,} more characters in recipe.yaml" if len(run.recipe_text) > RECIPE else ""
-    )
-    recipe = (
-        page.Details("The resolved recipe", [page.Pre(run.recipe_text[:RECIPE] + cut)])
-        if run.recipe_text
-        else Text("recipe.yaml is absent.", "absent")
-    )
-    if not run.events:
-        return [recipe, Text("No events yet.", "absent")]
-    rows = [
-        [
-            words(e, "time"),
-            words(e, "event"),
-            units.count(number(e, "step")),
-            ", ".join(f"{key} {words(e, key)}" for key in e if key not in ("time", "event", "step"))[:300],
-        ]
-        for e in run.events[-ROWS:]
-    ]
-    which = (
-        f"The last {len(rows):,} of {len(run.events):,} events"
-        if len(rows) < len(run.events)
-        else f"{units.count(len(rows), 'events')}"
-    )
-    return [recipe, page.Details(which, [Table(["time", "event", "step", "more"], rows, "llrl")])]
-
-
-def _ratio(part: float, whole: float) -> float:
-    return part / whole if whole > 0 else NOTHING
-
-
-def _or(value: float, otherwise: float) -> float:
-    return value if math.isfinite(value) else otherwise
+    blocks: list[page.Block] = [Text("No recipe is recorded.", "absent")]
+    if run.recipe_text:
+        blocks = [page.Details("The resolved recipe", [page.Pre(clip(run.recipe_text, RECIPE, "recipe.yaml"))])]
+    rows: list[list[str]] = []
+    for event in run.events[-ROWS:]:
+        more = ", ".join(f"{key} {words(event, key)}" for key in event if key not in ("time", "event", "step"))
+        rows.append(
+            [
+                words(event, "time"),
+                words(event, "event"),
+                units.count(number(event, "step")),
+                clip(more, 300, "events.jsonl"),
+            ]
+        )
+    if not rows:
+        return [*blocks, Text("No events yet.", "absent")]
+    summary = units.count(len(run.events), "events")
+    if len(rows) < len(run.events):
+        summary = f"The last {len(rows):,} of {summary}"
+    return [*blocks, page.Details(summary, [Table(["time", "event", "step", "more"], rows, "llrl")])]

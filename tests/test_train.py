@@ -1,0 +1,207 @@
+"""Training does what it says: it learns, it is exact, and nothing that happens to the process changes the weights."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from groundup.cli import main
+from groundup.recipe.load import resolve
+from groundup.recipe.schema import Train
+from groundup.science import pipeline
+from groundup.store.runs import Run, all_runs
+from groundup.tokens import tokenizer
+from groundup.train import checkpoint
+from groundup.train.loop import Trainer, train
+from groundup.train.precision import choose
+from groundup.train.schedule import learning_rate
+
+TINY = """
+name: tiny
+data:
+  sources:
+    mine: {path: PATH, delimiter: "---"}
+  valid_fraction: 0.1
+  test_fraction: 0.1
+tokenizer: {vocab_size: 300}
+model: {family: modern, layers: 2, width: 32, heads: 2, context: 32, dropout: 0.1}
+train:
+  steps: 40
+  tokens_per_update: 128
+  learning_rate: 5.0e-3
+  warmup: 5
+  log_every: 10
+  valid_every: 20
+  checkpoint_every: 10
+  sample_every: 20
+  device: cpu
+sample: {prompts: ["The cat"], max_tokens: 20}
+"""
+
+
+@pytest.fixture
+def recipe(tmp_path: Path) -> Path:
+    animals, places = ("cat", "dog", "fox", "owl", "hen"), ("mat", "hill", "roof", "road", "bench")
+    texts = [f"The {a} sat on the {p}. Then the {b} came to the {p}." for a in animals for b in animals for p in places if a != b]
+    (tmp_path / "text.txt").write_text("---".join(texts))
+    path = tmp_path / "tiny.yaml"
+    path.write_text(TINY.replace("PATH", str(tmp_path / "text.txt")))
+    return path
+
+
+def trainer(recipe: Path, lab: Path, *overrides: str) -> Trainer:
+    resolved = resolve(str(recipe), list(overrides)).recipe
+    inputs = pipeline.make_shards(resolved, lab)
+    run = Run(lab / "runs" / "bare")
+    run.path.mkdir(parents=True, exist_ok=True)
+    encoding = tokenizer.open_tokenizer(inputs.tokenizer.path / tokenizer.FILE)
+    shares = pipeline.training_shares(resolved, inputs)
+    return Trainer(run, resolved, inputs.shards.path, shares, encoding, choose("cpu", resolved.train.precision))
+
+
+def weights(run: Run) -> dict[str, torch.Tensor]:
+    return load_file(checkpoint.select(run, "last").path / "model.safetensors")
+
+
+def assert_equal_bits(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> None:
+    assert one.keys() == other.keys()
+    for name in one:
+        assert torch.equal(one[name], other[name]), name
+
+
+@pytest.mark.parametrize("family", ["classic", "modern"])
+def test_a_model_can_learn_one_batch_by_heart(recipe: Path, tmp_path: Path, family: str) -> None:
+    one = trainer(recipe, tmp_path / "lab", f"model.family={family}", "model.dropout=0", "train.learning_rate=0.01")
+    batch = one.stream.batch(0)
+    one.stream.batch = lambda step: batch  # type: ignore[method-assign]
+    for _ in range(150):
+        one.recipe = one.recipe.model_copy(update={"train": one.recipe.train.model_copy(update={"steps": 150})})
+        one.interval.nats = 0.0
+        one.update()
+    assert float(one.interval.nats) / batch[:, 1:].size < 0.1
+
+
+def test_micro_batches_add_up_to_the_same_update(recipe: Path, tmp_path: Path) -> None:
+    whole, parts = (
+        trainer(recipe, tmp_path / "lab", "model.dropout=0", f"train.micro_batch={size}") for size in (4, 1)
+    )
+    for one in (whole, parts):
+        for _ in range(3):
+            one.update()
+    for mine, theirs in zip(whole.model.parameters(), parts.model.parameters(), strict=True):
+        torch.testing.assert_close(mine, theirs, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.parametrize("family", ["classic", "modern"])
+def test_a_resumed_run_ends_with_the_same_bits(recipe: Path, tmp_path: Path, family: str, precision: str) -> None:
+    options = [f"model.family={family}", f"train.precision={precision}"]
+    through = trainer(recipe, tmp_path / "one", *options)
+    train(through)
+    broken = trainer(recipe, tmp_path / "two", *options)
+    for _ in range(13):
+        broken.update()
+    broken.save()
+    again = trainer(recipe, tmp_path / "two", *options)  # a new process: other memory, other random state
+    torch.manual_seed(999)
+    train(again)
+    assert_equal_bits(weights(through.run), weights(again.run))
+    assert_equal_bits(*(checkpoint.load_optimizer(checkpoint.select(one.run, "last")) for one in (through, again)))
+
+
+def start(recipe: Path, lab: Path) -> subprocess.Popen:
+    command = [sys.executable, "-m", "groundup.cli", "run", str(recipe), "--lab", str(lab)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env={**os.environ, "OMP_NUM_THREADS": "1"})
+
+
+def test_a_run_killed_half_way_and_started_again_ends_with_the_same_bits(recipe: Path, tmp_path: Path) -> None:
+    through, killed = tmp_path / "one", tmp_path / "two"
+    assert start(recipe, through).wait(120) == 0
+    process = start(recipe, killed)
+    deadline = time.monotonic() + 120
+    while not list(killed.glob("runs/*/checkpoints/step-00000020")) and time.monotonic() < deadline:
+        time.sleep(0.002)
+    process.send_signal(signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
+    (run,) = all_runs(killed)
+    assert not run.finished()
+    assert start(recipe, killed).wait(120) == 0
+    (expected,) = all_runs(through)
+    assert_equal_bits(weights(expected), weights(run))
+    steps = [row["step"] for row in run.metrics() if row["kind"] == "train"]
+    assert steps == sorted(set(steps)) and steps[-1] == 40, "metrics have neither gaps nor doubles"
+
+
+def test_the_same_recipe_again_does_nothing(recipe: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    command = ["run", str(recipe), "--lab", str(tmp_path / "lab")]
+    assert main(command) == 0
+    files = {path: path.stat().st_mtime_ns for path in (tmp_path / "lab").rglob("*") if path.is_file() and path.suffix != ".lock"}
+    capsys.readouterr()
+    assert main(command) == 0
+    assert "nothing to do" in capsys.readouterr().err
+    for path, modified in files.items():
+        assert path.stat().st_mtime_ns == modified, path
+
+
+def test_another_mix_with_the_tokenizer_kept_redoes_training_alone(tmp_path: Path, recipe: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "other.txt").write_text("---".join(f"Number {n} is {n * 7} over seven." for n in range(100)))
+    lab = tmp_path / "lab"
+    both = [f"data.sources.other.path={tmp_path / 'other.txt'}", "data.sources.other.delimiter=---", "train.steps=2"]
+    mixed = ["data.mix.mine=0.7", "data.mix.other=0.3"]
+    assert main(["run", str(recipe), *both, *mixed, "--lab", str(lab)]) == 0
+    (trained,) = lab.glob("artifacts/tokenizer-*")
+    capsys.readouterr()
+    even = ["data.mix.mine=0.5", "data.mix.other=0.5", f"tokenizer.use={trained.name}"]
+    assert main(["run", str(recipe), *both, *even, "--lab", str(lab)]) == 0
+    err = capsys.readouterr().err
+    assert "made" not in err and "corpus: reused" in err and "shards: reused" in err
+    assert len(all_runs(lab)) == 2
+    assert {run.lineage()["mix"]["mine"] for run in all_runs(lab)} == {0.7, 0.5}
+
+
+def test_a_diverging_run_stops_with_its_code_and_saves_nothing_broken(recipe: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    lab = tmp_path / "lab"
+    code = main(["run", str(recipe), "train.learning_rate=1e30", "train.warmup=0", "train.precision=bf16", "--lab", str(lab)])
+    assert code == 5
+    assert "[diverged]" in capsys.readouterr().err
+    for path in lab.glob("runs/*/checkpoints/step-*/model.safetensors"):
+        assert all(value.isfinite().all() for value in load_file(path).values())
+
+
+def test_a_run_explains_itself_without_groundup(recipe: Path, tmp_path: Path) -> None:
+    assert main(["run", str(recipe), "--lab", str(tmp_path / "lab")]) == 0
+    (run,) = all_runs(tmp_path / "lab")
+    expected = {"recipe.yaml", "lineage.json", "tokenizer.json", "corpus.json", "shards.json", "metrics.jsonl", "samples.jsonl", "events.jsonl", "report.html", "checkpoints", "evaluations"}
+    assert expected <= {path.name for path in run.path.iterdir()}
+    chain = run.lineage()["chain"]
+    assert [link["stage"] for link in chain] == ["corpus", "tokenizer", "shards", "run"]
+    for before, after in ((0, 1), (0, 2), (1, 2), (2, 3)):  # each link names the hashes of what it was made from
+        assert {"id": chain[before]["id"], "sha256": chain[before]["sha256"]} in chain[after]["inputs"]
+    assert chain[0]["inputs"][0]["sha256"], "raw bytes are the chain's beginning"
+
+
+def test_retention_keeps_the_newest_and_the_best(recipe: Path, tmp_path: Path) -> None:
+    one = trainer(recipe, tmp_path / "lab", "train.keep=2")
+    for step, bpb in ((1, 3.0), (2, 1.0), (3, 2.0), (4, None), (5, 2.5)):
+        one.step, one.valid_bpb = step, bpb
+        if step == 1:
+            one.update()
+            one.step = 1
+        one.save()
+    found, problems = checkpoint.whole(one.run)
+    assert ([each.step for each in found], problems) == ([2, 4, 5], [])
+    assert checkpoint.select(one.run, "best").step == 2
+
+
+def test_learning_rate_warms_up_and_falls_to_its_floor() -> None:
+    plan = Train(steps=100, warmup=10, learning_rate=1.0, final_learning_rate=0.1)
+    rates = [learning_rate(step, plan) for step in range(100)]
+    assert rates[0] == pytest.approx(0.1) and rates[9] == rates[10] == pytest.approx(1.0)
+    assert rates[99] == pytest.approx(0.1)
+    assert all(b <= a for a, b in zip(rates[10:], rates[11:], strict=False))
