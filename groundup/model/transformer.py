@@ -116,6 +116,8 @@ class Transformer(nn.Module):
             x = x + self.positions.weight[:length]
         else:
             rotation = (self.cosine[:length], self.sine[:length])  # type: ignore[index]
+        if torch.is_autocast_enabled(x.device.type) and torch.get_autocast_dtype(x.device.type) is torch.bfloat16:
+            x = x.bfloat16()  # the residual stream, too: memory traffic, not arithmetic, bounds models of this size
         x = self.dropout(x)
         for block in self.blocks:
             x = block(x, rotation)

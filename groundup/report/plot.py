@@ -63,12 +63,15 @@ def thin(x: np.ndarray, y: np.ndarray, points: int = POINTS) -> tuple[np.ndarray
     return x[keep], y[keep]
 
 
-def average(series: Series, label: str, stretches: int = 100) -> Series:
-    """The mean of each of `stretches` equal parts of the curve, at the mean of its x."""
+def noisy(series: Series, stretches: int = 100) -> list[Series]:
+    """A long curve as a faint one and the mean of each of `stretches` equal parts; a short one as it is."""
     x, y = _finite(series)
-    parts = np.array_split(np.arange(len(x)), min(stretches, len(x)) or 1)
-    means = [(x[part].mean(), y[part].mean()) for part in parts if len(part)]
-    return Series(label, [m[0] for m in means], [m[1] for m in means], series.color)
+    if len(x) <= 2 * stretches:
+        return [series]
+    parts = np.array_split(np.arange(len(x)), stretches)
+    faint = Series(f"{series.label}, each value", series.x, series.y, series.color, faint=True)
+    mean_x, mean_y = ([float(values[part].mean()) for part in parts] for values in (x, y))
+    return [faint, Series(f"{series.label}, mean of each 1/{stretches} of the run", mean_x, mean_y, series.color)]
 
 
 def chart(
@@ -106,7 +109,7 @@ def curve(
     """An <svg> element. Its ids begin with `name`, so that several fit on one page; `describe` is for screen readers.
 
     log: logarithmic y where the values span more than a factor of ten. zero: y begins at 0. settle: the values
-    within this first share of the x axis do not stretch the y axis; they may begin above the frame.
+    within this first share of the x axis do not stretch the y axis; they may lie above the frame.
     """
     curves = [(one, *thin(*_finite(one))) for one in series if len(_finite(one)[0])]
     levels = [level for level in levels if abs(level.y) < LARGEST]
@@ -157,6 +160,7 @@ def _limits(
     settle: float,
 ) -> None:
     xs, ys = np.concatenate([x for x, _ in curves]), np.concatenate([y for _, y in curves])
+    settle = settle if len(xs) >= 100 else 0.0  # of a short run everything is seen
     settled = ys[xs >= xs.min() + settle * np.ptp(xs)]
     marks = [level.y for level in levels]
     low, high = min([ys.min(), *marks]), max([settled.max(), *marks])
@@ -212,10 +216,10 @@ def _restyle(svg: str, name: str, describe: str, levels: list[tuple[Level, float
         if element.tag != "text":
             element.text = None
     root.attrib = {"viewBox": f"0 0 {WIDTH} {HEIGHT}", "class": "plot", "role": "img", "aria-label": describe}
-    taken: list[float] = []
-    for level, height in levels:
-        if all(abs(height - other) > 14 for other in taken):  # a name that would cover another is in the legend only
-            taken.append(height)
+    for i, (level, height) in enumerate(levels):
+        under = [other for _, other in levels[:i] if height - 16 < other <= height]
+        under += [other for _, other in levels[i + 1 :] if height - 16 < other < height]
+        if not under:  # a name that would cover another line is in the legend only
             beneath = f"{HEIGHT - height + 14:.1f}"  # a floor has its curves above
             style = f"fill: var(--c{level.color % COLORS})"
             place = {"class": "level", "x": str(WIDTH - RIGHT - 4), "y": beneath, "style": style}

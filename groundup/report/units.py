@@ -46,7 +46,7 @@ def duration(seconds: float) -> str:
 
 def tick(value: float) -> str:
     """The short form for an axis: 200000 -> "200k", 2500 -> "2,500", 0.00025 -> "2.5e-4"."""
-    for unit, scale, least in (("G", 1e9, 1e9), ("M", 1e6, 1e6), ("k", 1e3, 1e5)):
+    for unit, scale, least in (("G", 1e9, 1e9), ("M", 1e6, 1e6), ("k", 1e3, 1e4)):
         if abs(value) >= least:
             return f"{value / scale:g}{unit}"
     if abs(value) >= 1000:

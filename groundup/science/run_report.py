@@ -27,6 +27,8 @@ from groundup.report.reading import (
 )
 
 BPB, NATS = "bits per byte", "nats per token"
+SETTLE = 0.03
+EARLY = f" Values in the first {SETTLE:.0%} of the steps may lie above the frame."
 SPLITS = ("train", "valid", "test")
 # Bounds that keep the page of a very long run light; the page says so where one of them cuts.
 SOURCES, PROMPTS, SAMPLES, CHARACTERS, ROWS, RECIPE = 7, 20, 12, 4000, 200, 100_000
@@ -106,11 +108,10 @@ def known_entropy(corpus: Row, split: str, scored: dict[str, float]) -> dict[str
 
 
 def render(run: Run) -> str:
-    curves_intro = "Each picture runs over the training steps." if run.train or run.valid else ""
     samples_intro = "What the model wrote on the way, newest first. The prompt is bold; what follows is the model's."
     lineage_intro = "What this run was made from. A shortened hash shows all of itself when pointed at."
     sections = [
-        Section("Curves", curves(run), curves_intro),
+        Section("Curves", curves(run)),
         Section("Samples", samples(run), samples_intro),
         Section("Evaluation", evaluations(run)),
         Section("Data", data(run), "How the text became training tokens, from top to bottom."),
@@ -126,32 +127,31 @@ def masthead(run: Run) -> page.Masthead:
     last = run.train[-1] if run.train else {}
     rows = [row for row in whole_text(run) if math.isfinite(number(row, "bpb"))]
     best = min(rows, key=lambda row: number(row, "bpb"), default={})
-    bpb, floor = number(best, "bpb"), run.floors.get("all", NOTHING)
+    bpb, floor = number(best, "bpb"), run.floors.get(words(best, "source", "all"), NOTHING)
     at = f"the lowest, at step {units.count(number(best, 'step'))}" if best else "not scored yet"
     facts = [Fact("Best validation", units.decimals(bpb, 3, BPB), at)]
     if math.isfinite(floor):
+        note, over = f"the floor is {units.decimals(floor, 3, BPB)}", units.decimals(bpb / floor, 3, "×")
         below = "; below it, look for a leak or a counting error" if bpb < floor else ""
-        note = f"the floor is {units.decimals(floor, 3, BPB)}{below}"
-        facts.append(
-            Fact("Against the known entropy", units.decimals(bpb / floor, 3, "×"), note, "bad" if below else "")
-        )
-    vocabulary = f"vocabulary of {units.count(number(model, 'vocab_size'), 'tokens')}"
+        facts.append(Fact("Against the known entropy", over, note + below, "bad" if below else ""))
+    vocabulary = f"vocabulary of {units.count(number(model, 'vocab_size'), 'tokens')}" if model else ""
+    steps = f"in {units.count(number(last, 'step'), 'steps')}" if last else "no step yet"
     pace = [speed for row in run.train if math.isfinite(speed := number(row, "tokens_per_s"))]
     median = f"median speed {units.count(statistics.median(pace), 'tokens/s')}" if pace else ""
     threads = units.count(number(device, "threads"), "threads") if "threads" in device else ""
-    kind = [words(device, "type"), words(device, "precision"), threads]
+    kind = joined(words(device, "type"), words(device, "precision"), threads)
     facts += [
-        Fact("Parameters", units.count(number(model, "parameters")), f"{words(model, 'family')} {vocabulary}".strip()),
-        Fact(
-            "Tokens seen",
-            units.count(number(last, "tokens"), "tokens"),
-            f"in {units.count(number(last, 'step'), 'steps')}",
-        ),
+        Fact("Parameters", units.count(number(model, "parameters")), joined(words(model, "family"), vocabulary)),
+        Fact("Tokens seen", units.count(number(last, "tokens"), "tokens"), steps),
         Fact("Training time", units.duration(number(last, "seconds")), median),
-        Fact("Device", words(device, "name", units.ABSENT), ", ".join(part for part in kind if part)),
+        Fact("Device", words(device, "name", units.ABSENT), kind),
     ]
     state, tone, note = state_of(run)
     return page.Masthead(run.name, "groundup training run", state, tone, note, facts)
+
+
+def joined(*parts: str) -> str:
+    return ", ".join(part for part in parts if part)
 
 
 def whole_text(run: Run) -> list[Row]:
@@ -183,27 +183,19 @@ def column(rows: list[Row], key: str, label: str, color: int = 0, faint: bool = 
 
 
 def curves(run: Run) -> list[page.Block]:
-    loss = column(run.train, "loss", "train")
-    if len(run.train) > 200:  # so noisy that the eye needs the mean
-        each = column(run.train, "loss", "train, each logged step", 0, faint=True)
-        training = [each, plot.average(loss, "train, mean of each 1/100 of the run")]
-    else:
-        training = [loss]
+    loss = [*plot.noisy(column(run.train, "loss", "train")), column(whole_text(run), "loss", "validation", 1)]
     note = "Lower is better; validation that rises while training falls means overfitting."
-    early = " The first 3 % of the steps may begin above the frame."
-    plots = plot.chart(
-        "loss", "Loss", NATS, note + early, [*training, column(whole_text(run), "loss", "validation", 1)], settle=0.03
-    )
+    plots = plot.chart("loss", "Loss", NATS, note + EARLY, loss, settle=SETTLE)
     plots += bpb_chart(run)
     rate = column(run.train, "lr", "learning rate")
     note = "It should rise and fall as planned, with no step or kink."
     plots += plot.chart("lr", "Learning rate", "no unit", note, [rate], zero=True)
-    norm = column(run.train, "grad_norm", "gradient norm")
+    norm = plot.noisy(column(run.train, "grad_norm", "norm"))
     note = "Level or falling is healthy; growing spikes announce divergence."
-    plots += plot.chart("grad", "Gradient norm", "no unit", note, [norm], log=True)
-    speed = column(run.train, "tokens_per_s", "speed")
+    plots += plot.chart("grad", "Gradient norm", "no unit", note, norm, log=True)
+    speed = plot.noisy(column(run.train, "tokens_per_s", "speed"))
     note = "Level is healthy; a dip is other work on the machine."
-    plots += plot.chart("speed", "Speed", "tokens per second", note, [speed], zero=True)
+    plots += plot.chart("speed", "Speed", "tokens per second", note, speed, zero=True)
     return [page.Plots(plots)] if plots else [Text("Nothing was logged yet: metrics.jsonl holds no value.", "absent")]
 
 
@@ -216,13 +208,13 @@ def bpb_chart(run: Run) -> list[page.Plot]:
         for i, source in enumerate(by_size)
         if source in run.floors
     ]
-    note = "Lower is better, and comparable between runs whose tokenizers differ."
+    note = "Lower is better, and comparable between runs whose tokenizers differ." + EARLY
     if floors:
         note += " A dashed line is the known entropy of generated text: no model can honestly go below it."
     if len(sources) > len(by_size):
         note += f" Of {len(sources):,} curves, the {len(by_size)} with most bytes are drawn."
     series = [column(sources[source], "bpb", source, i) for i, source in enumerate(by_size)]
-    return plot.chart("bpb", "Validation", BPB, note, series, floors, settle=0.03)
+    return plot.chart("bpb", "Validation", BPB, note, series, floors, settle=SETTLE)
 
 
 def samples(run: Run) -> list[page.Block]:

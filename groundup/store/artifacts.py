@@ -6,12 +6,12 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock
 
+from groundup import __version__
 from groundup.console import say
 from groundup.errors import GroundupError
 from groundup.store.files import damage, digest, file_record, fsync, sha256, write_json
@@ -87,7 +87,7 @@ def make(lab: Path, stage: str, stage_version: int, part: Any, inputs: list[Arti
                 "recipe": part,
                 "inputs": [artifact.reference() for artifact in inputs],
                 "files": files,
-                "versions": {"groundup": version("groundup")},
+                "versions": {"groundup": __version__},
                 "created": datetime.now(UTC).isoformat(timespec="seconds"),
                 "seconds": round(time.monotonic() - start, 3),
             } | extra

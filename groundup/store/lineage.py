@@ -7,9 +7,10 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from groundup import __version__
 from groundup.store.artifacts import Artifact
 
-PACKAGES = ("groundup", "torch", "numpy", "tokenizers", "safetensors", "pyarrow")
+PACKAGES = ("torch", "numpy", "tokenizers", "safetensors", "pyarrow")
 
 
 def _git(*arguments: str) -> str | None:
@@ -33,7 +34,7 @@ def code() -> dict[str, Any] | None:
 
 def environment() -> dict[str, Any]:
     """Interpreter, platform and library versions."""
-    versions = {}
+    versions = {"groundup": __version__}
     for package in PACKAGES:
         try:
             versions[package] = version(package)

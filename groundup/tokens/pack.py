@@ -17,7 +17,7 @@ from groundup.tokens.tokenizer import FILE, Encoding, open_tokenizer
 
 VERSION = 1
 SHARD_TOKENS = 1 << 27  # 256 MB in uint16
-BATCH_BYTES = 4 << 20  # text encoded in one call: enough for all cores, little enough for any memory
+BATCH_BYTES = 16 << 20  # text encoded in one call: enough for all cores, little enough for any memory
 
 
 def build(corpus: Artifact, tokenizer: Artifact, lab: Path) -> Artifact:

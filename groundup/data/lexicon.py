@@ -1,0 +1,188 @@
+"""The words of the built-in world: what can exist in it (the world draws from this once), and lists to write with.
+
+Notation of every text here and in `world.py`: `[a|b*3]` is a choice with weights, `<list>` a choice from `WORDS`
+(`<List>` the same with capitals), `[a|b]:key` a choice whose words are remembered as `{key}`, `@ ` the article a or an.
+Choices are nested freely. Everything here was written for groundup.
+"""
+
+SEASONS = ("spring", "summer", "autumn", "winter")
+DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday")
+GIRLS = ("Anna", "Clara", "Ella", "Ida", "Lucy", "Nora", "Rosa", "Tilda", "Wanda")
+BOYS = ("Ben", "Daniel", "Felix", "Hugo", "Jonas", "Leo", "Oscar", "Peter", "Tom")
+RELATIVES = ("grandmother", "grandfather", "aunt", "uncle", "mother", "father")
+PETS = ("kitten", "puppy", "goat", "donkey", "hen", "rabbit", "lamb", "pony", "tortoise")
+PET_NAMES = ("Pip", "Button", "Moss", "Biscuit", "Pepper", "Nutmeg", "Ginger", "Smoky", "Domino")
+PET_NAMES += ("Captain", "Muffin", "Pickle", "Patch", "Thimble", "Juniper", "Velvet", "Rusty", "Waffle")
+PET_COLOURS = ("black", "white", "brown", "grey", "spotted")
+
+VILLAGES = ("Fernley", "Oldmere", "Harrowmill", "Stonebeck", "Larkfield", "Elmscombe")
+SITES = ("beside the lake", "at the foot of the windy hill", "at the edge of the forest", "in the quiet valley")
+SITES += ("on the bank of the river", "on the south slope")
+SIGHTS = ("a clock with one hand", "a crooked tower", "a green bridge", "a very deep well", "a red windmill")
+SIGHTS += ("a round chapel",)
+FEASTS = ("the lantern feast", "the apple feast", "the boat race", "the kite feast", "the cake feast", "the sheep race")
+
+MAKERS = {  # craft: the name and sex of the one person in this world who has it
+    "potter": ("Agnes", "f"),
+    "weaver": ("Martha", "f"),
+    "smith": ("Conrad", "m"),
+    "carpenter": ("Edith", "f"),
+    "tailor": ("Gustav", "m"),
+    "saddler": ("Walter", "m"),
+    "basket maker": ("Greta", "f"),
+    "candle maker": ("Albert", "m"),
+}
+TOOLS = {
+    "potter": "wheel",
+    "weaver": "loom",
+    "smith": "hammer",
+    "carpenter": "saw",
+    "tailor": "needle",
+    "saddler": "knife",
+    "basket maker": "bench",
+    "candle maker": "kettle",
+}
+THINGS = {  # thing: craft, possible materials, possible uses
+    "jug": ("potter", "red clay|white clay", "carrying water|keeping milk cool"),
+    "bowl": ("potter", "brown clay|grey clay", "serving soup|washing berries"),
+    "blanket": ("weaver", "soft wool|thick cotton", "keeping warm at night|covering a bed"),
+    "scarf": ("weaver", "green wool|blue wool", "keeping out the cold|covering the ears"),
+    "bell": ("smith", "copper|iron|silver", "calling the goats|waking the children"),
+    "lantern": ("smith", "tin|brass|iron", "lighting the road|finding the way home"),
+    "boat": ("carpenter", "pine wood|birch wood", "racing on the pond|playing by the water"),
+    "whistle": ("carpenter", "willow wood|cherry wood", "calling a dog|playing tunes"),
+    "kite": ("tailor", "yellow silk|white paper|red silk", "playing in the wind|sending up messages"),
+    "hat": ("tailor", "black felt|grey felt", "keeping off the rain|shading the eyes"),
+    "ball": ("saddler", "brown leather|red leather", "playing in the yard|games at school"),
+    "drum": ("saddler", "goat skin|calf skin", "leading a dance|opening the market"),
+    "basket": ("basket maker", "straw|split reed", "bringing home fruit|gathering eggs"),
+    "candle": ("candle maker", "yellow wax|white wax", "reading in bed|lighting the table"),
+}
+
+SIZES = {
+    "small": ("a plum", "a teacup", "a mitten", "a pear", "a bun"),
+    "middle": ("a loaf of bread", "a cabbage", "a boot", "a kettle", "a pillow"),
+    "large": ("a sheepdog", "a barrel", "a wheelbarrow", "a rocking chair"),
+}
+ANIMALS = {  # animal: where it can live, its size, possible colours
+    "badger": ("ground", "large", "grey|black|brown"),
+    "fox": ("ground", "large", "red|golden|grey"),
+    "hedgehog": ("ground", "middle", "brown|grey"),
+    "hare": ("ground", "middle", "brown|grey|white"),
+    "mole": ("ground", "small", "black|grey"),
+    "squirrel": ("tree", "middle", "red|grey|black"),
+    "owl": ("tree", "middle", "white|brown|grey"),
+    "dormouse": ("tree", "small", "golden|brown"),
+    "jackdaw": ("tree", "middle", "black|grey"),
+    "robin": ("tree", "small", "red|orange"),
+    "otter": ("water", "large", "brown|grey"),
+    "heron": ("water", "large", "grey|white|blue"),
+    "frog": ("water", "small", "green|yellow|brown"),
+    "beaver": ("water", "large", "brown|black"),
+    "newt": ("water", "small", "orange|green|black"),
+}
+HOMES = {
+    "ground": ("under the old oak", "behind the stone wall", "below the chapel steps", "in the sandy bank")
+    + ("under the hawthorn hedge",),
+    "tree": ("in the hollow elm", "in the tall pine", "inside the empty barn", "above the bell tower")
+    + ("in the crooked willow",),
+    "water": ("beside the mill pond", "among the tall reeds", "under the stone bridge", "behind the waterfall")
+    + ("near the ferry landing",),
+}
+HOURS = ("at dawn", "at dusk", "at midnight", "before breakfast", "in the early afternoon")
+SOUNDS = ("a low hum", "a sharp whistle", "a short cough", "a soft click", "a happy squeak", "a long sigh")
+SKILLS = ("finding lost things", "remembering the way", "keeping secrets", "telling the weather", "listening", "climbing")
+WINTERS = ("sleeps until the snow melts", "stays close to its home", "grows a thicker coat", "moves nearer to the village")
+
+PLANTS = {  # plant: what one gathers from it, possible seasons, possible uses
+    "hazel": ("hazelnuts", "autumn", "cakes|bread"),
+    "bramble": ("blackberries", "summer|autumn", "jam|pies"),
+    "apple tree": ("apples", "summer|autumn", "juice|pies|sauce"),
+    "plum tree": ("plums", "summer|autumn", "dumplings|jam"),
+    "cherry tree": ("cherries", "summer", "cakes|syrup"),
+    "pear tree": ("pears", "summer|autumn", "tarts|juice"),
+    "wild strawberry": ("strawberries", "spring|summer", "jam|tarts"),
+    "watercress": ("cress leaves", "spring|summer", "soup|salads"),
+    "pea plant": ("peas", "spring|summer", "soup|porridge"),
+    "sunflower": ("sunflower seeds", "autumn", "bread|oil"),
+    "rose bush": ("rose hips", "autumn|winter", "tea|syrup"),
+    "juniper bush": ("juniper berries", "autumn|winter", "sauce|tea"),
+}
+FIELDS = ("on the windy hill", "in the long meadow", "along the river", "in the old orchard", "at the forest gate")
+FIELDS += ("in the quiet valley", "near the lake", "behind the mill")
+FLOWERS = ("white", "pink", "yellow", "purple", "blue", "red")
+
+WEATHER = {  # weather: season it belongs to, what it does, what people do then
+    "rain": ("spring", "turns the lanes to mud", "stay indoors and mend their clothes"),
+    "wind": ("autumn", "carries off hats and washing", "tie down their roofs"),
+    "snow": ("winter", "closes the road to the market", "pull their goods on sledges"),
+    "fog": ("autumn", "hides the paths", "ring the bells to guide travellers"),
+    "frost": ("winter", "makes the steps slippery", "spread ash on the steps"),
+    "sunshine": ("summer", "dries the hay", "work from dawn until dusk"),
+    "thunder": ("summer", "frightens the sheep", "bring their animals under a roof"),
+}
+WORKS = {
+    "spring": "sow their fields|shear their sheep",
+    "summer": "cut the hay|paint their boats",
+    "autumn": "bring in the harvest|stack the firewood",
+    "winter": "spin their wool|carve their spoons",
+}
+
+WORDS = {
+    # time and weather
+    "spring": "mild*2|fresh|rainy|bright|breezy|cool|clear|windy",
+    "summer": "warm*3|hot*2|sunny*2|still|golden|dry|bright|lazy",
+    "autumn": "windy*3|misty*2|golden|cool*2|grey|wet|quiet|rainy",
+    "winter": "cold*3|snowy*2|frosty*2|dark|icy|still|white|grey",
+    "part": "morning*4|afternoon*3|day*2|evening",
+    "ago": "last spring|last summer|last autumn|two years ago|three years ago|five years ago|long ago|not long ago",
+    # counting
+    "number": "two*3|three*4|four*2|five*2|six|seven|eight|nine|ten|twelve",
+    "many": "<ten>-<unit>*4|eleven|fifteen|sixteen|eighteen|nineteen",
+    "ten": "twenty|thirty|forty|fifty|sixty|seventy|eighty|ninety",
+    "unit": "one|two|three|four|five|six|seven|eight|nine",
+    # adjectives
+    "look": "little*3|old*3|small*2|big*2|new|plain|pretty|heavy|round|dusty|broken|strange|wooden|empty|fine|painted",
+    "colour": "red*2|blue*2|green*2|yellow|white*2|brown|grey|black|orange|purple|pink|silver",
+    "way": "muddy|narrow*2|stony|long*2|winding*2|steep|quiet|dusty|sandy|grassy|crooked|shady",
+    "taste": "fresh*2|sweet*2|warm*2|sour|soft|crisp|hot|salty|cold|sticky|burnt|tasty",
+    "glad": "happy*3|glad*3|pleased*2|proud*2|cheerful|delighted|thankful|merry",
+    "sad": "sad*3|unhappy*2|worried*2|lonely|sorry|upset|gloomy|miserable",
+    "kind": "kind*2|gentle|patient|clever|cheerful|quiet|brave|friendly|careful|wise|funny|honest",
+    "state": "wet*2|dusty*2|cold|muddy*2|dirty|safe|whole|dry|warm",
+    # things seen, eaten, used
+    "herd": "geese*2|ducks*2|sheep*3|goats|hens*2|swans|pigeons|sparrows|cows*2|bees|butterflies|pigs|snails|crows*2",
+    "resting": "resting|sleeping*2|sitting|standing|waiting|playing*2|hiding|walking|quarrelling|searching for food",
+    "spot": "beside the gate|on the garden wall|under a cart|near the well|in the ditch|behind the hedge|in the wet grass"
+    "|next to the road|in front of the school|between two stones|by the pond|on a pile of hay|at the foot of a tree"
+    "|on the barn steps|under a bench|behind the bakery",
+    "landmark": "the mill|the school|the chapel|the well|the forge|the bakery|the orchard|the sawmill|the inn|the crossroads"
+    "|the stable|the market square",
+    "food": "buns*2|pancakes*2|potatoes*2|turnips|onions|eggs*2|sausages|beans|leeks|dumplings|cabbages|rolls|biscuits*2"
+    "|carrots*2|walnuts|cheeses",
+    "dish": "soup*3|stew*2|porridge|pie*2|bread*2|cheese|cake|salad|toast|pudding",
+    "ware": "cups|spoons|brushes|baskets|ropes|buttons|mats|combs|pots|ladders|brooms|ribbons|stools|nails",
+    "clothes": "coat*3|boots*3|cap|shawl|gloves|cloak|jacket*2|socks",
+    "room": "kitchen*3|yard*2|garden*3|barn*2|stable|attic|cellar|shed",
+    "seat": "step|wall|bench|stool|gate|fence|log|bucket",
+    "box": "bag*2|sack|jar|box*2|bowl*2|pot",
+    "price": "coins*4|eggs|candles|loaves|cheeses|fish|hens",
+    # doing
+    "walked": "walked*4|ran*2|hurried*2|went*3|wandered|marched|skipped|strolled",
+    "slowly": "quickly*2|slowly*2|quietly*2|happily|carefully*2|silently|eagerly|patiently|bravely|calmly",
+    "saw": "saw*3|passed*2|counted|noticed|watched|met",
+    "along": "along*2|down*2|up|over",
+    "voice": "softly*2|loudly|quietly*2|kindly|at last|slowly|with a smile*2|with a nod|in a small voice|cheerfully|gravely",
+    "said": "said*6|answered|replied|whispered|called",
+    "help": "wash|peel|count|sort|carry|cut|clean|pack",
+    "tidy": "sweeping|cleaning|painting|scrubbing|tidying",
+    "mend": "mending|cleaning|painting|carrying|polishing|looking for",
+    "oh": "Oh dear|Oh no|Dear me|Goodness",
+    "yes": "Of course|Yes|Gladly|With pleasure|Certainly|Very well",
+    "hooray": "Look|Hooray|At last|How wonderful|What luck",
+    "then": "Then*3|Suddenly*2|All at once|A moment later|Just then*2|Soon",
+    "later": "The next day|The next morning|Two days later|Three days later|A week later|The following evening",
+    "evening": "That evening|That night|At sunset|When the sun went down|When the stars came out|Before bedtime|After supper",
+    "together": "side by side|hand in hand|together|one after the other",
+    "light": "moon|fire|lamp|evening star|setting sun",
+}
