@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import signal
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -167,7 +168,6 @@ def sample(
     json: Json = False,
 ) -> None:
     """Let a run write. What is not given is as in the run's recipe."""
-    from groundup.recipe.load import resolve
     from groundup.science import judge
     from groundup.store.runs import find, lab_directory
 
@@ -180,10 +180,7 @@ def sample(
         "max_tokens": max_tokens,
         "seed": seed,
     }
-    import json as text
-
-    changes = [f"sample.{key}={text.dumps(value)}" for key, value in given.items() if value is not None]
-    options = resolve(str(found.path / "recipe.yaml"), changes).recipe.sample
+    options = judge.sample_options(found, {key: value for key, value in given.items() if value is not None})
     rows = judge.sample(found, checkpoint, options, device)
     _print({"run": found.name, "samples": rows}, json, ["\n\n".join(row["text"] for row in rows)])
 
@@ -201,10 +198,10 @@ def report(run: RunName, *, lab: Lab = None, json: Json = False) -> None:
 @app.command
 def ls(*, lab: Lab = None, json: Json = False) -> None:
     """List the runs of the lab."""
-    from groundup.science.summary import summarise, table
+    from groundup.science.summary import list_runs, table
     from groundup.store.runs import all_runs, lab_directory
 
-    rows = [summarise(one) for one in all_runs(lab_directory(lab))]
+    rows = list_runs(all_runs(lab_directory(lab)))
     _print({"runs": rows}, json, table(rows) if rows else ["no runs yet: `groundup run quickstart` makes one"])
 
 
@@ -240,6 +237,8 @@ def _of_system(error: OSError) -> GroundupError | None:
     where = f" ({error.filename})" if error.filename else ""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return GroundupError("disk-full", f"the disk is full{where}", "make room and give the same command again")
+    if error.errno in (errno.ENAMETOOLONG, errno.ELOOP, errno.ENOTDIR, errno.EISDIR):
+        return GroundupError("no-such-file", f"{error.strerror}{where[:200]}", "check the path")
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         return GroundupError(
             "not-writable", f"no permission{where}", "check the path's owner and mode, or choose another --lab"
@@ -249,6 +248,8 @@ def _of_system(error: OSError) -> GroundupError | None:
 
 def main(arguments: list[str] | None = None) -> int:
     """Run a command line and return its exit code."""
+    if arguments is None:  # a process of our own: SIGTERM is as good as Ctrl-C
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         app(arguments, exit_on_error=False, print_error=False, result_action="return_value")
         return 0

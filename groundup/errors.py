@@ -28,7 +28,7 @@ CODES: dict[str, Explanation] = {
     "recipe-syntax": Explanation(
         USAGE,
         "The recipe file is not YAML that describes a mapping, or an override is not of the form key.sub=value. "
-        "Only plain YAML is read: no tags, no anchors to Python objects, at most 1 MB.",
+        "Only plain YAML is read: no tags, no anchors to Python objects, at most 100 KB.",
     ),
     "unknown-key": Explanation(
         USAGE,

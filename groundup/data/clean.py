@@ -3,7 +3,8 @@
 import re
 import unicodedata
 
-CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ufeff]")
+LINE_END = re.compile("\r\n|[\r\x0b\x0c\x85\u2028\u2029]")
+CONTROL = re.compile(r"[\x00-\x08\x0e-\x1f\x7f-\x9f\ufeff]")
 TRAILING = re.compile(r"[ \t]+$", re.MULTILINE)
 BLANK_LINES = re.compile(r"\n{3,}")
 
@@ -31,7 +32,7 @@ def normalise(text: str) -> str:
 
     Idempotent.
     """
-    text = unicodedata.normalize("NFC", text.replace("\r\n", "\n").replace("\r", "\n").replace("\u2028", "\n"))
+    text = unicodedata.normalize("NFC", LINE_END.sub("\n", text))
     text = TRAILING.sub("", CONTROL.sub("", text))
     return unicodedata.normalize("NFC", BLANK_LINES.sub("\n\n", text)).strip()
 

@@ -213,7 +213,8 @@ def _add(
     writer.add(
         split,
         {
-            **{key: value for key, value in asdict(document).items() if key != "raw"},
+            **asdict(document),
+            "id": key.hex(),  # of the text itself, so it is the same wherever the document stands
             "text": text,
             "raw": None if document.raw == encoded else document.raw,
             "source": name,

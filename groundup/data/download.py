@@ -1,11 +1,14 @@
 """One file of a hub repository: from a mirror directory, from a mirror URL, or from the hub, whole or not at all."""
 
+import errno
 import shutil
 import urllib.error
 import urllib.parse
 import urllib.request
 from pathlib import Path
 from typing import Any
+
+from filelock import FileLock
 
 from groundup.console import progress, say
 from groundup.errors import GroundupError
@@ -30,31 +33,35 @@ def fetch(repository: str, revision: str, file: dict[str, Any], mirror: str | No
         _verify(path, file)
         return path
     path = downloads / repository / revision / name
-    if path.is_file():
-        return path
     path.parent.mkdir(parents=True, exist_ok=True)
-    say(f"download: {place} from {mirror or 'the hub'}")
+    with FileLock(path.with_name(path.name + ".lock")):
+        if not path.is_file():
+            say(f"download: {place} from {mirror or 'the hub'}")
+            _get(repository, revision, name, mirror, path, downloads / repository / revision)
+        try:
+            _verify(path, file)
+        except GroundupError:
+            path.rename(path.with_name(path.name + ".wrong"))  # kept for a look, never used
+            raise
+    return path
+
+
+def _get(repository: str, revision: str, name: str, mirror: str | None, path: Path, folder: Path) -> None:
+    place = f"{repository}/{name}"
+    fix = NO_INTERNET.format(place=place)
     try:
         if mirror:
             _download(f"{mirror.rstrip('/')}/{urllib.parse.quote(place)}", path)
         else:
             from huggingface_hub import hf_hub_download
 
-            hf_hub_download(
-                repository, name, repo_type="dataset", revision=revision, local_dir=downloads / repository / revision
-            )
+            hf_hub_download(repository, name, repo_type="dataset", revision=revision, local_dir=folder)
     except OSError as error:  # urllib's and huggingface_hub's errors are OSErrors, and so is a full disk
-        if isinstance(error, OSError) and error.errno == 28:
+        if error.errno == errno.ENOSPC:
             raise
         raise GroundupError("download-failed", f"{place}: {' '.join(str(error).split())}", fix) from None
     except Exception as error:  # huggingface_hub passes on whatever its HTTP client raises
         raise GroundupError("download-failed", f"{place}: {type(error).__name__}: {error}", fix) from None
-    try:
-        _verify(path, file)
-    except GroundupError:
-        path.rename(path.with_name(path.name + ".wrong"))  # kept for a look, never used
-        raise
-    return path
 
 
 def _verify(path: Path, file: dict[str, Any]) -> None:

@@ -10,6 +10,7 @@ DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday")
 GIRLS = ("Anna", "Clara", "Ella", "Ida", "Lucy", "Nora", "Rosa", "Tilda", "Wanda")
 BOYS = ("Ben", "Daniel", "Felix", "Hugo", "Jonas", "Leo", "Oscar", "Peter", "Tom")
 RELATIVES = ("grandmother", "grandfather", "aunt", "uncle", "mother", "father")
+MEN = ("grandfather", "uncle", "father")
 PETS = ("kitten", "puppy", "goat", "donkey", "hen", "rabbit", "lamb", "pony", "tortoise")
 PET_NAMES = ("Pip", "Button", "Moss", "Biscuit", "Pepper", "Nutmeg", "Ginger", "Smoky", "Domino")
 PET_NAMES += ("Captain", "Muffin", "Pickle", "Patch", "Thimble", "Juniper", "Velvet", "Rusty", "Waffle")
@@ -62,7 +63,7 @@ THINGS = {  # thing: craft, possible materials, possible uses
 SIZES = {
     "small": ("a plum", "a teacup", "a mitten", "a pear", "a bun"),
     "middle": ("a loaf of bread", "a cabbage", "a boot", "a kettle", "a pillow"),
-    "large": ("a sheepdog", "a barrel", "a wheelbarrow", "a rocking chair"),
+    "large": ("a sheepdog", "a barrel", "a wheelbarrow", "a sack of flour"),
 }
 ANIMALS = {  # animal: where it can live, its size, possible colours
     "badger": ("ground", "large", "grey|black|brown"),
@@ -91,26 +92,37 @@ HOMES = {
 }
 HOURS = ("at dawn", "at dusk", "at midnight", "before breakfast", "in the early afternoon")
 SOUNDS = ("a low hum", "a sharp whistle", "a short cough", "a soft click", "a happy squeak", "a long sigh")
-SKILLS = ("finding lost things", "remembering the way", "keeping secrets", "telling the weather", "listening", "climbing")
-WINTERS = ("sleeps until the snow melts", "stays close to its home", "grows a thicker coat", "moves nearer to the village")
+SKILLS = (
+    "finding lost things",
+    "remembering the way",
+    "keeping secrets",
+    "telling the weather",
+    "listening",
+    "climbing",
+)
+WINTERS = (
+    "sleeps until the snow melts",
+    "stays close to its home",
+    "grows a thicker coat",
+    "moves nearer to the village",
+)
 
-PLANTS = {  # plant: what one gathers from it, possible seasons, possible uses
-    "hazel": ("hazelnuts", "autumn", "cakes|bread"),
-    "bramble": ("blackberries", "summer|autumn", "jam|pies"),
-    "apple tree": ("apples", "summer|autumn", "juice|pies|sauce"),
-    "plum tree": ("plums", "summer|autumn", "dumplings|jam"),
-    "cherry tree": ("cherries", "summer", "cakes|syrup"),
-    "pear tree": ("pears", "summer|autumn", "tarts|juice"),
-    "wild strawberry": ("strawberries", "spring|summer", "jam|tarts"),
-    "watercress": ("cress leaves", "spring|summer", "soup|salads"),
-    "pea plant": ("peas", "spring|summer", "soup|porridge"),
-    "sunflower": ("sunflower seeds", "autumn", "bread|oil"),
-    "rose bush": ("rose hips", "autumn|winter", "tea|syrup"),
-    "juniper bush": ("juniper berries", "autumn|winter", "sauce|tea"),
+PLANTS = {  # plant: what one gathers from it, possible seasons, possible uses, possible colours of the flower
+    "hazel": ("hazelnuts", "autumn", "cakes|bread", "yellow"),
+    "bramble": ("blackberries", "summer|autumn", "jam|pies", "white|pink"),
+    "apple tree": ("apples", "summer|autumn", "juice|pies|sauce", "white|pink"),
+    "plum tree": ("plums", "summer|autumn", "dumplings|jam", "white"),
+    "cherry tree": ("cherries", "summer", "cakes|syrup", "white|pink"),
+    "pear tree": ("pears", "summer|autumn", "tarts|juice", "white"),
+    "wild strawberry": ("strawberries", "spring|summer", "jam|tarts", "white|yellow"),
+    "watercress": ("cress leaves", "spring|summer", "soup|salads", "white|yellow"),
+    "pea plant": ("peas", "spring|summer", "soup|porridge", "white|pink|purple"),
+    "sunflower": ("sunflower seeds", "autumn", "bread|oil", "yellow|red"),
+    "rose bush": ("rose hips", "autumn|winter", "tea|syrup", "red|pink|white|yellow"),
+    "juniper bush": ("juniper berries", "autumn|winter", "sauce|tea", "yellow|green"),
 }
 FIELDS = ("on the windy hill", "in the long meadow", "along the river", "in the old orchard", "at the forest gate")
 FIELDS += ("in the quiet valley", "near the lake", "behind the mill")
-FLOWERS = ("white", "pink", "yellow", "purple", "blue", "red")
 
 WEATHER = {  # weather: season it belongs to, what it does, what people do then
     "rain": ("spring", "turns the lanes to mud", "stay indoors and mend their clothes"),
@@ -137,13 +149,42 @@ WORDS = {
     "part": "morning*4|afternoon*3|day*2|evening",
     "ago": "last spring|last summer|last autumn|two years ago|three years ago|five years ago|long ago|not long ago",
     # counting
+    "day": "Monday|Tuesday|Wednesday|Thursday|Friday|Saturday",
+    "day2": "Sunday",
+    "slowly2": "into the fields|towards the forest|down the lane|up the hill|across the meadow",
+    "then2": "suddenly|soon|then|at once",
+    "picked": "picked*3|gathered*2|collected",
+    "look2": "nervous*2|wild|frightened|restless",
+    "box2": "sacks|cartloads|baskets|boxes|buckets",
+    "him2": "the town|the village|everyone|the farmers",
+    "light": "window|door|stove|clock|bed",
+    "part2": "night|dawn|evening",
+    "big": "twenty|thirty|forty|fifty|sixty",
     "number": "two*3|three*4|four*2|five*2|six|seven|eight|nine|ten|twelve",
     "many": "<ten>-<unit>*4|eleven|fifteen|sixteen|eighteen|nineteen",
     "ten": "twenty|thirty|forty|fifty|sixty|seventy|eighty|ninety",
     "unit": "one|two|three|four|five|six|seven|eight|nine",
     # adjectives
+    "bad": "crooked*3|ugly*2|flat|bent|funny|lopsided|poor|weak",
+    "bad2": "thin|rough*2|full of holes|heavy|soft",
+    "fine": "smooth*2|light|bright*2|even|firm",
+    "fine2": "strong*2|round|shiny|perfect|well made",
+    "kind2": "loyal|lively|shy|modest|polite|calm",
+    "kind3": "a little lazy*2|hungry|often late|fond of mischief|hard to catch|never in a hurry|afraid of <herd>",
+    "glad2": "relieved|full of joy|at peace",
+    "sad2": "tired*2|alone*2|angry|cold|ashamed|helpless",
+    "dirty": "wet*2|muddy*3|dusty|sandy|sticky",
+    "dirty2": "torn|scratched*2|bent*2|stained|crushed|covered with leaves",
+    "weak": "weak*2|strange|faint|thin|small*2|sad",
+    "cry": "cry*2|voice*2|sound|squeak|call",
+    "warm": "warm|soft|round|brown",
+    "dark": "dark*3|black*2|heavy*2|grey",
+    "beast": "white*2|brown*2|grey|black*2|fat*2|noisy*2|sleepy|young*2|hungry|wet",
+    "leafy": "broad|narrow|shiny|soft",
     "look": "little*3|old*3|small*2|big*2|new|plain|pretty|heavy|round|dusty|broken|strange|wooden|empty|fine|painted",
     "colour": "red*2|blue*2|green*2|yellow|white*2|brown|grey|black|orange|purple|pink|silver",
+    "colour2": "gold*2|dark blue|light green|pale pink|cream",
+    "way2": "full of holes|easy to miss|pleasant|full of flowers|lined with trees|very old",
     "way": "muddy|narrow*2|stony|long*2|winding*2|steep|quiet|dusty|sandy|grassy|crooked|shady",
     "taste": "fresh*2|sweet*2|warm*2|sour|soft|crisp|hot|salty|cold|sticky|burnt|tasty",
     "glad": "happy*3|glad*3|pleased*2|proud*2|cheerful|delighted|thankful|merry",
@@ -151,6 +192,7 @@ WORDS = {
     "kind": "kind*2|gentle|patient|clever|cheerful|quiet|brave|friendly|careful|wise|funny|honest",
     "state": "wet*2|dusty*2|cold|muddy*2|dirty|safe|whole|dry|warm",
     # things seen, eaten, used
+    "herd1": "cow*2|sheep|goat*2|hen|pig|goose",
     "herd": "geese*2|ducks*2|sheep*3|goats|hens*2|swans|pigeons|sparrows|cows*2|bees|butterflies|pigs|snails|crows*2",
     "resting": "resting|sleeping*2|sitting|standing|waiting|playing*2|hiding|walking|quarrelling|searching for food",
     "spot": "beside the gate|on the garden wall|under a cart|near the well|in the ditch|behind the hedge|in the wet grass"
@@ -161,28 +203,49 @@ WORDS = {
     "food": "buns*2|pancakes*2|potatoes*2|turnips|onions|eggs*2|sausages|beans|leeks|dumplings|cabbages|rolls|biscuits*2"
     "|carrots*2|walnuts|cheeses",
     "dish": "soup*3|stew*2|porridge|pie*2|bread*2|cheese|cake|salad|toast|pudding",
-    "ware": "cups|spoons|brushes|baskets|ropes|buttons|mats|combs|pots|ladders|brooms|ribbons|stools|nails",
-    "clothes": "coat*3|boots*3|cap|shawl|gloves|cloak|jacket*2|socks",
+    "wares": "cups|spoons|brushes|baskets|ropes|buttons|mats|combs|pots|ladders|brooms|ribbons|stools|nails",
+    "clothing": "coat*3|cap|shawl|cloak|jacket*2|apron",
+    "clothing2": "boots|gloves|socks|mittens",
+    "belongings": "books|toys*2|marbles|stamps|shoes|money",
+    "roots": "potatoes*2|turnips|onions|carrots*2|beets|mushrooms",
+    "cakes": "buns*2|pancakes|dumplings|rolls|biscuits*2|pies|pastries",
+    "tool": "spoon*2|bucket*2|broom|ladder|spade|chair|barrow|teapot|brush|pan|rope|sack|wheel|box",
+    "person": "an old woman|a tall man|a young soldier|a travelling singer|the postman|the miller|the teacher|a shepherd|"
+    "a farmer|the doctor|a sailor|the cook",
+    "person2": "a stranger|a little girl|two sisters|a painter|the mayor|a poor student",
+    "village": "Fernley|Oldmere|Harrowmill|Stonebeck|Larkfield|Elmscombe",
+    "roofs": "roofs*3|windows*2|chimneys|branches|fences|doors|trees",
+    "earth": "grass|earth|hay|wood|bread|leaves",
+    "path": "path*2|lane*2|road*2|track|trail",
+    "weather": "rain|wind|snow|fog|frost|thunder",
     "room": "kitchen*3|yard*2|garden*3|barn*2|stable|attic|cellar|shed",
     "seat": "step|wall|bench|stool|gate|fence|log|bucket",
+    "yard": "yard*2|stable|barn*2|garden|shed",
     "box": "bag*2|sack|jar|box*2|bowl*2|pot",
+    "boxes": "bags*2|sacks|jars|boxes*2|buckets|pots",
+    "buns2": "bread|stones in the sun|new milk|rolls",
     "price": "coins*4|eggs|candles|loaves|cheeses|fish|hens",
     # doing
     "walked": "walked*4|ran*2|hurried*2|went*3|wandered|marched|skipped|strolled",
     "slowly": "quickly*2|slowly*2|quietly*2|happily|carefully*2|silently|eagerly|patiently|bravely|calmly",
     "saw": "saw*3|passed*2|counted|noticed|watched|met",
     "along": "along*2|down*2|up|over",
-    "voice": "softly*2|loudly|quietly*2|kindly|at last|slowly|with a smile*2|with a nod|in a small voice|cheerfully|gravely",
+    "voice": "softly*2|loudly|quietly*2|kindly|at last|slowly|with a smile*2|with a nod|in a small voice|gravely",
     "said": "said*6|answered|replied|whispered|called",
-    "help": "wash|peel|count|sort|carry|cut|clean|pack",
-    "tidy": "sweeping|cleaning|painting|scrubbing|tidying",
-    "mend": "mending|cleaning|painting|carrying|polishing|looking for",
-    "oh": "Oh dear|Oh no|Dear me|Goodness",
-    "yes": "Of course|Yes|Gladly|With pleasure|Certainly|Very well",
-    "hooray": "Look|Hooray|At last|How wonderful|What luck",
-    "then": "Then*3|Suddenly*2|All at once|A moment later|Just then*2|Soon",
-    "later": "The next day|The next morning|Two days later|Three days later|A week later|The following evening",
-    "evening": "That evening|That night|At sunset|When the sun went down|When the stars came out|Before bedtime|After supper",
-    "together": "side by side|hand in hand|together|one after the other",
-    "light": "moon|fire|lamp|evening star|setting sun",
+    "said2": "says|tells everyone|knows|has heard",
+    "mend": "mend|clean|paint|carry|polish",
+    "wash": "wash*2|peel*2|count|sort|cut|cook",
+    "bake": "bake*3|count|cool|sell",
+    "tidying": "sweeping*2|cleaning*2|painting|scrubbing|tidying",
+    "dripped": "dripped*2|ran|fell",
+    "shook": "shook*2|rattled|banged|pulled at",
+    "covered": "covered*3|lay on*2|hid",
+    "moved": "moved*2|rustled|cried|scratched",
+    "oh": "Oh dear*2|Oh no*2|Dear me|Goodness|Oh",
+    "yes": "Of course|Yes*2|Gladly|With pleasure|Certainly|Very well",
+    "then": "then*3|suddenly*2|all at once|a moment later|just then*2|soon",
+    "weeks": "for weeks|for days|all week|since <day>|all {season}",
+    "later": "the next day|the next morning|two days later|three days later|a week later|the following evening",
+    "evening": "that evening|that night|at sunset|before bedtime|after supper",
+    "meal": "breakfast|lunch|dinner|supper",
 }

@@ -24,12 +24,14 @@ from groundup.data import world
 from groundup.data.download import fetch
 from groundup.errors import GroundupError
 from groundup.recipe.schema import Source
-from groundup.store.files import digest, sha256
+from groundup.store.files import sha256
 
-FORMATS = (".txt", ".md", ".raw", ".jsonl", ".parquet", ".csv")
+PLAIN = (".txt", ".md", ".raw")
+FORMATS = (*PLAIN, ".jsonl", ".parquet", ".csv")
 COMPRESSIONS = {".gz": "gzip", ".zst": "zstd"}
 WORLD = {f"world-{register}": register for register in world.REGISTERS}
 WORLD_DOCUMENTS = 20_000
+csv.field_size_limit(2**31 - 1)  # a document may well be longer than the module's 128 KB
 ARTICLE = re.compile(rb"^ = [^=].* = \s*$")  # ` = Title = `; sections have more signs
 
 
@@ -37,7 +39,6 @@ ARTICLE = re.compile(rb"^ = [^=].* = \s*$")  # ` = Title = `; sections have more
 class RawDocument:
     """A document as it came; `bits` is its -log2 probability where the source knows it."""
 
-    id: str
     raw: bytes
     url: str | None = None
     date: str | None = None
@@ -53,12 +54,11 @@ class SourceFile:
 
     def record(self) -> dict[str, Any]:
         """What identifies the file: its contents, not where it lies."""
-        return {
-            "file": self.path.name,
-            "split": self.split,
-            "sha256": sha256(self.path),
-            "bytes": self.path.stat().st_size,
-        }
+        try:
+            size, content = self.path.stat().st_size, sha256(self.path)
+        except OSError as error:
+            raise _unreadable(self.path, error) from None
+        return {"file": self.path.name, "split": self.split, "bytes": size, "sha256": content}
 
 
 @cache
@@ -155,7 +155,7 @@ def read_world(source: Source) -> Iterator[RawDocument]:
     register = WORLD[str(source.corpus)]
     for index in range(source.documents or WORLD_DOCUMENTS):
         told = world.tell(register, index)
-        yield RawDocument(f"{register}-{index}", told.text.encode(), bits=told.bits)
+        yield RawDocument(told.text.encode(), bits=told.bits)
 
 
 def read_file(file: SourceFile, source: Source) -> Iterator[RawDocument]:
@@ -163,16 +163,14 @@ def read_file(file: SourceFile, source: Source) -> Iterator[RawDocument]:
     kind, compression = _format(file.path)
     corpus = corpus_of(source)
     delimiter = source.delimiter or corpus.get("delimiter")
-    prefix = digest([file.path.name])[:8]  # ids stay equal when the folder moves
     place = ""
     try:
         if kind == ".parquet":
             rows: Iterable[dict[str, Any]] = _parquet_rows(file.path, source.text_column)
         else:
             stream = pa.input_stream(str(file.path), compression=compression)
-            if kind in (".txt", ".md", ".raw") and not corpus.get("articles"):
-                for number, raw in enumerate(_split(stream, delimiter)):
-                    yield RawDocument(f"{prefix}-{number}", raw)
+            if kind in PLAIN and not corpus.get("articles"):
+                yield from map(RawDocument, _split(stream, delimiter))
                 return
             lines = io.BufferedReader(stream, 1 << 20)
             if kind == ".jsonl":
@@ -182,25 +180,26 @@ def read_file(file: SourceFile, source: Source) -> Iterator[RawDocument]:
                 rows = csv.DictReader(text)
             else:
                 rows = ({source.text_column: line} for line in lines)
-        if corpus.get("articles") and kind in (".txt", ".raw", ".parquet"):
-            for number, raw in enumerate(_articles(row[source.text_column] for row in rows)):
-                yield RawDocument(f"{prefix}-{number}", raw)
+        if corpus.get("articles") and kind in (*PLAIN, ".parquet"):
+            yield from map(RawDocument, _articles(row[source.text_column] for row in rows))
             return
         for number, row in enumerate(rows):
             place = f", row {number + 1}"
             value = row[source.text_column]
             url, date = (None if row.get(key) is None else str(row[key]) for key in ("url", "date"))
-            yield RawDocument(f"{prefix}-{number}", _bytes(value), url, date)
+            yield RawDocument(_bytes(value), url, date)
     except KeyError:
         what = f"{file.path}{place} has no column {source.text_column!r}"
         raise GroundupError("bad-file", what, "name the column that holds the text with text_column") from None
-    except FileNotFoundError:
-        raise GroundupError("no-such-file", f"{file.path} is gone", "check the path") from None
     except (pa.ArrowException, csv.Error, EOFError, OSError) as error:
-        if isinstance(error, OSError) and error.errno and not compression and kind != ".parquet":
-            raise  # the disk's trouble, not the file's
+        if isinstance(error, OSError) and error.strerror:
+            raise _unreadable(file.path, error) from None
         what = f"{file.path}{place} cannot be read: {' '.join(str(error).split())}"
         raise GroundupError("bad-file", what, "mend or remove the file") from None
+
+
+def _unreadable(path: Path, error: OSError) -> GroundupError:
+    return GroundupError("no-such-file", f"{path} cannot be read: {error.strerror}", "check the path and its mode")
 
 
 def _bytes(value: Any) -> bytes:
@@ -218,11 +217,14 @@ def _split(stream: Any, delimiter: str | None) -> Iterator[bytes]:
     if delimiter is None:
         yield stream.read()
         return
-    mark, rest = delimiter.encode(), b""
+    mark, held = delimiter.encode(), bytearray()
     while block := stream.read(1 << 20):
-        *whole, rest = (rest + block).split(mark)
-        yield from whole
-    yield rest
+        new = max(0, len(held) - len(mark) + 1)  # what was held has no mark in it, but may end in a part of one
+        held += block
+        if held.find(mark, new) >= 0:
+            *whole, held = held.split(mark)
+            yield from map(bytes, whole)
+    yield bytes(held)
 
 
 def _articles(lines: Iterable[Any]) -> Iterator[bytes]:

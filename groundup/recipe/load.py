@@ -5,6 +5,7 @@ Precedence: default < preset < file < command line. A file may name the preset i
 
 import difflib
 import typing
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.resources import files
@@ -18,7 +19,8 @@ from groundup.errors import GroundupError
 from groundup.recipe.rungs import fill_in
 from groundup.recipe.schema import Recipe
 
-LARGEST_FILE = 1 << 20  # bytes; a recipe is a page, and YAML readers are slow on giants
+DEEPEST = 8  # parts of a dotted key
+LARGEST_FILE = 100_000  # bytes; a recipe is a page, and reading YAML takes a minute for a megabyte
 
 
 @dataclass(frozen=True)
@@ -35,13 +37,14 @@ class _PlainLoader(yaml.SafeLoader):
     def compose_node(self, parent: Any, index: Any) -> Any:
         if self.check_event(yaml.events.AliasEvent):
             raise yaml.YAMLError("aliases are not read")
+        if getattr(self.peek_event(), "tag", None):
+            raise yaml.YAMLError("tags are not read")
         return super().compose_node(parent, index)
 
     def construct_mapping(self, node: Any, deep: bool = False) -> Any:
-        keys = [key.value for key, _ in node.value]
-        for key in keys:
-            if keys.count(key) > 1:
-                raise yaml.YAMLError(f"the key {key!r} stands twice")
+        keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
+        if twice := [key for key, count in Counter(keys).items() if count > 1]:
+            raise yaml.YAMLError(f"the key {twice[0]!r} stands twice")
         return super().construct_mapping(node, deep)
 
 
@@ -56,7 +59,7 @@ def _read_yaml(text: str, where: str) -> Any:
 def _read_mapping(path: Path, where: str) -> dict[str, Any]:
     try:
         if path.stat().st_size > LARGEST_FILE:
-            raise GroundupError("recipe-syntax", f"{where} is larger than 1 MB", "a recipe is a short file")
+            raise GroundupError("recipe-syntax", f"{where} is larger than 100 KB", "a recipe is a short file")
         value = _read_yaml(path.read_text(encoding="utf-8"), where)
     except UnicodeDecodeError:
         raise GroundupError("recipe-syntax", f"{where} is not UTF-8 text", "save it as UTF-8") from None
@@ -75,12 +78,19 @@ def preset_paths() -> dict[str, Path]:
     return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
 
 
+def _is_file(name: str) -> bool:
+    try:
+        return Path(name).is_file()
+    except (OSError, ValueError):  # too long a name, or a NUL in it
+        return False
+
+
 def _layers(name: str) -> Iterator[tuple[str, dict[str, Any]]]:
     """(origin, values) of a preset or file and of what it is based on, the weakest first."""
     presets = preset_paths()
     if name in presets:
         origin, values = f"preset {name}", _read_mapping(presets[name], f"preset {name}")
-    elif Path(name).is_file():
+    elif _is_file(name):
         origin, values = f"file {name}", _read_mapping(Path(name), name)
     else:
         near = difflib.get_close_matches(name, presets, 1)
@@ -88,7 +98,7 @@ def _layers(name: str) -> Iterator[tuple[str, dict[str, Any]]]:
         raise GroundupError("no-such-recipe", f"{name!r} is neither a preset nor a file", hint)
     base = values.pop("preset", None)
     if base is not None:
-        if base not in presets or base == name:
+        if not isinstance(base, str) or base not in presets or base == name:
             raise GroundupError(
                 "bad-value", f"preset {base!r} in {origin} is not a preset", "choose one of: " + ", ".join(presets)
             )
@@ -99,11 +109,11 @@ def _layers(name: str) -> Iterator[tuple[str, dict[str, Any]]]:
 def _parse_override(text: str) -> dict[str, Any]:
     key, equals, value = text.partition("=")
     parts = key.strip().split(".")
-    if not equals or not all(parts):
+    if not equals or not all(parts) or len(parts) > DEEPEST:
         raise GroundupError(
             "recipe-syntax", f"{text!r} is not an override", "write key.sub=value, e.g. train.steps=1000"
         )
-    nested: Any = _read_yaml(value, f"the value of {key}")
+    nested: Any = value if value.startswith("*") else _read_yaml(value, f"the value of {key}")  # a glob is no alias
     for part in reversed(parts):
         nested = {part: nested}
     return nested
@@ -134,6 +144,20 @@ def _known_keys(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
                 yield from _known_keys(kind, f"{prefix}{name}.{middle}")
 
 
+def _nearest(keys: list[str]) -> str | None:
+    """The key that was probably meant: the same word in another part, or a similar one, first among its siblings."""
+    known = list(_known_keys(Recipe))
+    in_source = keys[:2] == ["data", "sources"] and len(keys) > 3
+    shown = ".".join(["data.sources.*", *keys[3:]] if in_source else keys)
+    parent, _, word = shown.rpartition(".")
+    near = [key for key in known if key.rpartition(".")[2] == word]
+    if not near:
+        siblings = {key.rpartition(".")[2]: key for key in known if key.rpartition(".")[0] == parent}
+        near = [siblings[name] for name in difflib.get_close_matches(word, siblings, 1)]
+    near = near or difflib.get_close_matches(shown, known, 1)
+    return near[0].replace(".*.", f".{keys[2]}." if in_source else ".NAME.") if near else None
+
+
 def _refuse(error: ValidationError, origins: dict[str, str]) -> GroundupError:
     """Translate pydantic's first complaint into one sentence with a fix."""
     first = error.errors(include_url=False, include_context=False)[0]
@@ -146,19 +170,7 @@ def _refuse(error: ValidationError, origins: dict[str, str]) -> GroundupError:
     matching = (where for key, where in origins.items() if key == path or key.startswith(f"{path}."))
     origin = next(matching, "the recipe")
     if first["type"] == "extra_forbidden":
-        known = list(_known_keys(Recipe))
-        shown = path
-        if keys[:2] == ["data", "sources"] and len(keys) > 3:
-            shown = ".".join(["data.sources.*", *keys[3:]])
-        siblings = [key for key in known if key.rpartition(".")[0] == shown.rpartition(".")[0]]
-        near = difflib.get_close_matches(shown, siblings, 1) or difflib.get_close_matches(shown, known, 1)
-        if not near:  # the right word under the wrong part: `steps` for `train.steps`
-            near = [key for key in known if key.rpartition(".")[2] == keys[-1]]
-        hint = (
-            f"did you mean {near[0].replace('.*.', f'.{keys[2]}.' if len(keys) > 3 else '.NAME.')!r}?"
-            if near
-            else "see `groundup show`"
-        )
+        hint = f"did you mean {near!r}?" if (near := _nearest(keys)) else "see `groundup show`"
         return GroundupError("unknown-key", f"there is no key {path!r} ({origin})", hint)
     if first["type"] == "missing":
         return GroundupError(

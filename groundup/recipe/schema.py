@@ -1,16 +1,29 @@
 """The recipe: everything about one experiment, typed. The docstring of a field is its help text in `groundup show`."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 Positive = Annotated[int, Field(gt=0)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$")]  # becomes part of file names
 
 
+Text = Annotated[str, Field(min_length=1)]
+Paths = Text | Annotated[list[Text], Field(min_length=1)]
+
+
 class Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, allow_inf_nan=False)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _numbers_are_not_switches(cls, value: Any, info: ValidationInfo) -> Any:
+        """Refuse `steps: yes`, which YAML reads as true and pydantic would take for 1."""
+        kind = cls.model_fields[str(info.field_name)].annotation
+        if isinstance(value, bool) and kind is not bool and bool not in get_args(kind):
+            raise ValueError("true and false (also yes, no, on, off) are no value for this key")
+        return value
 
 
 class Source(Part):
@@ -18,13 +31,13 @@ class Source(Part):
 
     corpus: str | None = None
     """A corpus described in data/sources.yaml (tinystories, wikitext-103), or world-stories / world-encyclopedia, which are generated."""
-    path: str | list[str] | None = None
+    path: Paths | None = None
     """Your own file, folder or glob (txt, md, raw, jsonl, parquet, csv, also .gz or .zst). With `corpus`, stands in for its files."""
-    valid: str | list[str] | None = None
+    valid: Paths | None = None
     """Files that are the official validation split; they are kept apart from `path` as they are."""
-    test: str | list[str] | None = None
+    test: Paths | None = None
     """Files that are the official test split."""
-    delimiter: str | None = None
+    delimiter: Text | None = None
     """What separates documents in text files; null: what the corpus says, else one file is one document."""
     text_column: str = "text"
     """The column of jsonl, parquet or csv that holds the text."""

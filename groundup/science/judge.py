@@ -4,7 +4,9 @@ from typing import Any
 
 from groundup.console import say
 from groundup.evaluate.score import score_split
+from groundup.errors import GroundupError
 from groundup.generate.sampler import complete
+from groundup.recipe.load import resolve, validate
 from groundup.recipe.schema import Sample
 from groundup.store.files import write_json
 from groundup.store.runs import Run
@@ -37,6 +39,20 @@ def evaluate(run: Run, which: str, splits: list[str], device: str = "auto") -> d
     (run.path / "evaluations").mkdir(exist_ok=True)
     write_json(run.path / "evaluations" / f"{checkpoint.path.name}.json", result)
     return result
+
+
+def sample_options(run: Run, given: dict[str, Any]) -> Sample:
+    """How the run's recipe samples, with what is given instead.
+
+    Raises GroundupError `run-damaged`, and `bad-value` for what is given.
+    """
+    try:
+        values = resolve(str(run.path / "recipe.yaml")).recipe.model_dump()
+    except GroundupError as error:
+        fix = "restore it from the lineage, or train again"
+        raise GroundupError("run-damaged", f"the run's recipe cannot be used: {error.what}", fix) from None
+    origins = {f"sample.{key}": "command line" for key in given}
+    return validate(values | {"sample": values["sample"] | given}, origins).recipe.sample
 
 
 def sample(run: Run, which: str, options: Sample, device: str = "auto") -> list[dict[str, Any]]:

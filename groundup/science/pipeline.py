@@ -83,6 +83,8 @@ def run(resolved: Resolved, lab: Path, train_only: bool = False) -> Run:
     with found.lock():
         if found.finished():
             say(f"run: {found.path} is finished, nothing to do")
+            if not (found.path / "report.html").exists():
+                _report(found)
             return found
         _train(found, recipe, inputs)
         if not train_only:
@@ -144,12 +146,16 @@ def _create(found: Run, recipe: Recipe, inputs: Inputs, device: "Device") -> Non
 
 def _finish(found: Run, recipe: Recipe) -> None:
     """Final evaluation and samples of the best checkpoint, and the report."""
-    from groundup.science import run_report
     from groundup.science.judge import evaluate, sample
 
     evaluate(found, "best", list(recipe.evaluate.splits))
     for row in sample(found, "best", recipe.sample):
         found.log_samples(row | {"checkpoint": "final"})
     found.log_event("finished")
-    page = run_report.write(found.path)
-    say(f"report: {page}")
+    _report(found)
+
+
+def _report(found: Run) -> None:
+    from groundup.science import run_report
+
+    say(f"report: {run_report.write(found.path)}")

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from groundup.errors import GroundupError
 from groundup.model.config import configure
 from groundup.model.size import flops_per_token, parameters, rule_of_thumb
 from groundup.recipe.load import Resolved, flatten
@@ -69,7 +70,7 @@ def score_lines(result: dict[str, Any]) -> list[str]:
 
 
 def summarise(run: Run) -> dict[str, Any]:
-    """One row of `groundup ls`."""
+    """One row of `groundup ls`. Raises GroundupError `run-damaged`."""
     events = run.events()
     state = next((e["event"] for e in reversed(events) if e["event"] != "checkpoint"), "created")
     if state in ("started", "resumed"):
@@ -86,6 +87,18 @@ def summarise(run: Run) -> dict[str, Any]:
         "parameters": run.lineage()["model"]["parameters"],
         "path": str(run.path),
     }
+
+
+def list_runs(runs: list[Run]) -> list[dict[str, Any]]:
+    """A row for each run; one that is damaged does not hide the others."""
+    rows = []
+    for run in runs:
+        try:
+            rows.append(summarise(run))
+        except GroundupError as error:
+            gone = dict.fromkeys(("step", "valid_bpb", "best_step", "parameters"))
+            rows.append({"run": run.name, "state": error.code, **gone, "path": str(run.path)})
+    return rows
 
 
 def table(rows: list[dict[str, Any]]) -> list[str]:

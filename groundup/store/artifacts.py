@@ -48,8 +48,13 @@ def load(path: Path) -> Artifact:
     """
     try:
         manifest = json.loads((path / "manifest.json").read_bytes())
-        problem = damage(path, manifest["files"]) if manifest["id"] == path.name else f"{path} is not {manifest['id']}"
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        problem: str | None
+        stated = manifest.pop("sha256")
+        if manifest["id"] != path.name or stated != digest(manifest):
+            problem = f"{path / 'manifest.json'} was changed after it was written"
+        else:
+            problem = damage(path, manifest["files"])
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         problem = f"{path / 'manifest.json'} cannot be read ({type(error).__name__}: {error})"
     if problem:
         raise GroundupError("artifact-damaged", problem, f"delete {path} and repeat the command: it is made again")
@@ -91,7 +96,7 @@ def make(lab: Path, stage: str, stage_version: int, part: Any, inputs: list[Arti
                 "created": datetime.now(UTC).isoformat(timespec="seconds"),
                 "seconds": round(time.monotonic() - start, 3),
             } | extra
-            write_json(temporary / "manifest.json", manifest)
+            write_json(temporary / "manifest.json", manifest | {"sha256": digest(manifest)})
             temporary.rename(path)
             fsync(path.parent)
         except BaseException:

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from groundup.errors import GroundupError
+
 CHUNK = 1 << 20
 
 
@@ -78,18 +80,35 @@ def damage(directory: Path, record: dict[str, dict[str, Any]]) -> str | None:
 
 
 def append_lines(path: Path, rows: Iterable[dict[str, Any]]) -> None:
-    """Append rows as JSON lines in one write, so that a reader finds whole lines."""
+    """Append rows as JSON lines in one write, so that a reader finds whole lines.
+
+    A half-written last line, which a killed process or a full disk leaves, is cut off first.
+    """
     text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
-    with path.open("ab") as file:
+    with path.open("ab+") as file:
+        if end := file.tell():
+            file.seek(end - 1)
+            if file.read(1) != b"\n":
+                file.seek(0)
+                file.truncate(file.read().rfind(b"\n") + 1)
         file.write(text.encode())
 
 
 def read_lines(path: Path) -> Iterator[dict[str, Any]]:
-    """Rows of a JSON-lines file; a missing file has none, and a half-written last line is passed over."""
+    """Rows of a JSON-lines file; a missing file has none, and a half-written last line is passed over.
+
+    Raises GroundupError `run-damaged` for any other line that is not a JSON object.
+    """
     if not path.exists():
         return
     with path.open("rb") as file:
-        for line in file:
+        for number, line in enumerate(file, 1):
             if not line.endswith(b"\n"):
                 return
-            yield json.loads(line)
+            try:
+                row = json.loads(line)
+            except (ValueError, RecursionError):
+                row = None
+            if not isinstance(row, dict):
+                raise GroundupError("run-damaged", f"{path}, line {number} is damaged", "remove the line, or the run")
+            yield row

@@ -60,14 +60,14 @@ class Run:
         return any(event["event"] == "finished" for event in self.events())
 
     def rewind(self, step: int) -> None:
-        """Drop metrics and samples after `step`: a resumed run computes and logs those steps again.
+        """Drop metrics and samples after `step`, and final samples: a resumed run computes and logs them again.
 
         Without this a run killed between two checkpoints would show the steps in between twice.
         """
         for name in ("metrics.jsonl", "samples.jsonl"):
             path = self.path / name
             if path.exists():
-                kept = [row for row in read_lines(path) if row["step"] <= step]
+                kept = [row for row in read_lines(path) if row["step"] <= step and "checkpoint" not in row]
                 text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in kept)
                 write_atomic(path, text)
 
@@ -119,7 +119,7 @@ def find(lab: Path, name: str) -> Run:
     if name == "last" and runs:
         return runs[-1]
     if (Path(name) / "lineage.json").exists():
-        return Run(Path(name))
+        return Run(Path(name).resolve())
     matching = [run for run in runs if run.name == name] or [run for run in runs if run.name.startswith(name)]
     if len(matching) == 1:
         return matching[0]

@@ -16,6 +16,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
+from groundup.console import say
 from groundup.errors import GroundupError
 from groundup.model.config import ModelConfig
 from groundup.model.transformer import Transformer
@@ -105,19 +106,25 @@ def whole(run: Run) -> tuple[list[Checkpoint], list[str]]:
     return found, problems
 
 
+def warn(problems: list[str]) -> None:
+    for wrong in problems:
+        say(f"warning: {wrong}; it is passed over [checkpoint-damaged]")
+
+
 def select(run: Run, which: str) -> Checkpoint:
     """`last`, `best` (lowest validation bpb) or a step number.
 
     Raises GroundupError `no-checkpoint`, `checkpoint-damaged`.
     """
     found, problems = whole(run)
+    warn(problems)
     chosen: Checkpoint | None
     if which == "last":
         chosen = found[-1] if found else None
     elif which == "best":
         chosen = best(found) or (found[-1] if found else None)
     else:
-        named = directory(run) / f"step-{int(which) if which.isdigit() else 0:08}"
+        named = directory(run) / f"step-{int(which) if which.isascii() and which.isdigit() else 0:08}"
         wrong = [text for text in problems if text.startswith(str(named))]
         if wrong:
             raise GroundupError("checkpoint-damaged", wrong[0], "choose another: --checkpoint last or best")

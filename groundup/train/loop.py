@@ -206,8 +206,7 @@ class Trainer:
         Raises GroundupError `checkpoint-damaged` when there are checkpoints and none is whole.
         """
         found, problems = checkpoint.whole(self.run)
-        for problem in problems:
-            say(f"warning: {problem}; it is passed over [checkpoint-damaged]")
+        checkpoint.warn(problems)
         if not found:
             if problems:
                 what = f"no checkpoint of {self.run.path} is whole; {problems[-1]}"

@@ -1,0 +1,549 @@
+"""The built-in corpus: a small world with fixed facts, told as stories and as encyclopedia entries, of known entropy.
+
+The world (who lives where, what eats what, what is made of what) is drawn once, from `WORLD_SEED`. A document is told
+by ordinary functions that make every choice through `Teller.say`, and what is chosen is written down at once. The
+options at a choice never begin with one another, so the text determines the choices: the same functions, driven by a
+text instead of by chance, give that text's exact probability, or say where it leaves the world. A document ends where
+its teller ends, so the end carries no information. The mean of `bits` per byte is therefore the entropy of the corpus
+given the world, and no model can honestly stay below it on documents that it has not seen.
+"""
+
+import math
+import random
+import re
+from bisect import bisect
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from itertools import accumulate, count as count_from, pairwise
+
+from groundup.data import lexicon as words
+from groundup.data import tales
+
+VERSION = 1
+WORLD_SEED = 1
+REGISTERS = ("stories", "encyclopedia")
+LIMIT = 3000  # options at one choice; more means that a text should be rewritten
+
+
+class Impossible(ValueError):
+    """The text cannot occur. `position`: character of the first wrong word; `expected`: what could stand there."""
+
+    def __init__(self, position: int, found: str, expected: list[str]) -> None:
+        super().__init__(
+            f"at character {position}: {found!r} where only {' / '.join(map(repr, expected[:6]))} can stand"
+        )
+        self.position, self.found, self.expected = position, found, expected
+
+
+# A text such as "[a|b*2] dog" is parsed to nodes (str, Alternatives or Mark) and compiled to a chain of choices.
+@dataclass(frozen=True)
+class Mark:
+    """Remember `value` under `key`; the key "" is what `say` returns."""
+
+    key: str
+    value: str | int
+
+
+@dataclass(frozen=True)
+class Alternatives:
+    options: tuple[tuple[float, "Nodes"], ...]
+
+
+Node = str | Mark | Alternatives
+Nodes = tuple[Node, ...]
+
+
+def parse(text: str) -> Nodes:
+    """Nodes of a text in the notation of `lexicon`."""
+    while text != (expanded := re.sub(r"<(\w+)>", word_list, text)):
+        text = expanded
+    nodes, rest = parse_sequence(re.split(r"([\[\]|])", text), 0)
+    return nodes
+
+
+def word_list(match: re.Match[str]) -> str:
+    options = words.WORDS[match[1].lower()]
+    if match[1][0].isupper():
+        options = "|".join(option[0].upper() + option[1:] for option in options.split("|"))
+    return f"[{options}]"
+
+
+def parse_sequence(pieces: list[str], depth: int) -> tuple[Nodes, float]:
+    """Takes pieces up to the end of an option; returns its nodes and weight."""
+    nodes: list[Node] = []
+    weight = 1.0
+    while pieces and pieces[0] not in ("|", "]"):
+        piece = pieces.pop(0)
+        if piece == "[":
+            nodes.append(parse_alternatives(pieces, depth + 1, nodes))
+        elif piece:
+            text, star, number = piece.partition("*")
+            weight = float(number) if star else weight
+            nodes.append(text)
+    return tuple(node for node in nodes if node != ""), weight
+
+
+def parse_alternatives(pieces: list[str], depth: int, before: list[Node]) -> Alternatives:
+    options: list[tuple[float, Nodes]] = []
+    while not options or pieces.pop(0) == "|":
+        nodes, weight = parse_sequence(pieces, depth)
+        options.append((weight, nodes))
+    key = re.match(r":(\w+)", pieces[0]) if pieces else None
+    if key:
+        pieces[0] = pieces[0][key.end() :]
+        options = [(w, (Mark(key[1], text), text)) for o in options for text, w in plain(o[1], o[0])]
+    elif depth == 1:
+        options = [(w, (Mark("", i), *nodes)) for i, (w, nodes) in enumerate(options)]
+    if before and isinstance(before[-1], str) and before[-1].endswith("@ "):  # an article must see its word
+        before[-1] = before[-1][:-2]
+        options = [(w, ("@ ", *nodes)) for w, nodes in options]
+    total = sum(w for w, _ in options)
+    return Alternatives(tuple((w / total, nodes) for w, nodes in options))
+
+
+def plain(nodes: Nodes, weight: float) -> list[tuple[str, float]]:
+    """Every text that some nodes can make, with its weight."""
+    texts = [("", weight)]
+    for node in nodes:
+        if isinstance(node, Alternatives):
+            tails = [tail for w, option in node.options for tail in plain(option, w)]
+            texts = [(text + tail, w * v) for text, w in texts for tail, v in tails]
+        elif isinstance(node, str):
+            texts = [(text + node, w) for text, w in texts]
+    return texts
+
+
+@dataclass(frozen=True)
+class Option:
+    weight: float
+    text: str
+    marks: tuple[Mark, ...]
+    rest: Nodes
+
+    def grown(self) -> list["Option"]:
+        """The same option, decided one node further."""
+        node, rest = self.rest[0], self.rest[1:]
+        if isinstance(node, str):
+            return [Option(self.weight, self.text + node, self.marks, rest)]
+        if isinstance(node, Mark):
+            return [Option(self.weight, self.text, (*self.marks, node), rest)]
+        return [Option(self.weight * w, self.text, self.marks, nodes + rest) for w, nodes in node.options]
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What can be said at one point: prefix-free texts, cumulative probabilities, bits."""
+
+    texts: tuple[str, ...]
+    cumulative: tuple[float, ...]
+    bits: tuple[float, ...]
+
+
+def undecided(options: list[Option]) -> set[int]:
+    """Indices of the options that must be grown before the text can tell them from the others."""
+    order = sorted(range(len(options)), key=lambda i: options[i].text)
+    found = {i for i, option in enumerate(options) if option.rest and (not option.text or option.text.endswith("@ "))}
+    for place, i in enumerate(order):
+        for j in order[place + 1 :]:
+            if not options[j].text.startswith(options[i].text):
+                break
+            found |= {i, j}
+    return found
+
+
+class Step:
+    """One choice of a text, with the steps that follow each option."""
+
+    def __init__(self, nodes: Nodes, steps: dict[Nodes, "Step"]) -> None:
+        options = [Option(1.0, "", (), nodes)]
+        while grow := undecided(options):
+            assert any(options[i].rest for i in grow), f"options begin alike: {[options[i].text for i in grow][:4]}"
+            options = [new for i, o in enumerate(options) for new in (o.grown() if i in grow and o.rest else [o])]
+            assert len(options) < LIMIT, f"too many options, such as {options[0].text!r}"
+        while len(options) == 1 and options[0].rest and not isinstance(options[0].rest[0], Alternatives):
+            options = options[0].grown()
+        self.texts = [option.text for option in options]
+        self.weights = [option.weight for option in options]
+        self.marks = [option.marks for option in options]
+        self.next: list[Step | None] = []
+        for option in options:
+            if option.rest and option.rest not in steps:
+                steps[option.rest] = Step(option.rest, steps)
+            self.next.append(steps[option.rest] if option.rest else None)
+        self.needs = tuple(sorted({name for text in self.texts for name in re.findall(r"\{(\w+)\}", text)}))
+        self.choices: dict[tuple[str, ...], Choice] = {}
+
+    def choice(self, names: dict[str, str]) -> Choice:
+        """The choice with the names filled in; kept, for most come again."""
+        key = tuple([names[name] for name in self.needs])
+        if (known := self.choices.get(key)) is None:
+            texts = [with_article(text.format_map(names)) for text in self.texts]
+            for first, second in pairwise(sorted(texts)):
+                assert not second.startswith(first), f"{first!r} and {second!r} begin alike"
+            cumulative = list(accumulate(self.weights))
+            bits = [0.0 if len(texts) == 1 else -math.log2(w / cumulative[-1]) for w in self.weights]
+            known = Choice(tuple(texts), tuple(c / cumulative[-1] for c in cumulative[:-1]), tuple(bits))
+            self.choices[key] = known
+        return known
+
+
+def with_article(text: str) -> str:
+    return re.sub(r"@ (?=(\w))", lambda m: "an " if m[1] in "aeiou" else "a ", text) if "@" in text else text
+
+
+@lru_cache(maxsize=None)
+def compiled(text: str) -> Step:
+    return Step(parse(text), {})
+
+
+class Teller:
+    """Tells a document; `decide` picks the option at each choice. `names` is all that the words so far have settled."""
+
+    def __init__(self, decide: Callable[[Choice], int]) -> None:
+        self.decide, self.names, self.parts, self.bits = decide, {}, [], 0.0
+
+    names: dict[str, str]
+    parts: list[str]
+    held: str = ""
+
+    def say(self, text: str) -> int:
+        """Says a text; returns the number of the option taken at its last outermost choice."""
+        step: Step | None
+        if text.endswith("@ "):  # the article waits for the word that comes next
+            self.held = "@ "
+            step = compiled(text[:-2])
+        else:
+            step = compiled(self.held + text)
+            self.held = ""
+        answer = 0
+        while step is not None:
+            choice = step.choice(self.names)
+            taken = self.decide(choice)
+            self.parts.append(choice.texts[taken])
+            self.bits += choice.bits[taken]
+            for mark in step.marks[taken]:
+                if mark.key:
+                    self.know(**{mark.key: str(mark.value)})
+                else:
+                    answer = int(mark.value)
+            step = step.next[taken]
+        return answer
+
+    def know(self, **names: str) -> None:
+        """Settles names; each is also there with a capital."""
+        for key, value in names.items():
+            self.names[key] = value
+            self.names[key.capitalize()] = value[:1].upper() + value[1:]
+
+
+def sampler(rng: random.Random) -> Callable[[Choice], int]:
+    return lambda choice: bisect(choice.cumulative, rng.random()) if choice.cumulative else 0
+
+
+class Reader:
+    """Decides as a given text did, which only one option can match."""
+
+    def __init__(self, text: str) -> None:
+        self.text, self.at = text, 0
+
+    def __call__(self, choice: Choice) -> int:
+        for i, option in enumerate(choice.texts):
+            if self.text.startswith(option, self.at):
+                self.at += len(option)
+                return i
+        agree = [common(option, self.text, self.at) for option in choice.texts]
+        start = max(agree)  # the options that go furthest along with the text say where it goes wrong
+        while start and (option := choice.texts[agree.index(max(agree))])[start - 1].isalnum() and start <= len(option):
+            start -= 1  # to the beginning of the word
+        expected = sorted({o[start:][:40] for o, n in zip(choice.texts, agree, strict=True) if n == max(agree)})
+        raise Impossible(self.at + start, self.text[self.at + start :][:40], expected)
+
+
+def common(option: str, text: str, at: int) -> int:
+    return next((i for i, c in enumerate(option) if text[at + i : at + i + 1] != c), len(option))
+
+
+Table = dict[str, dict[str, str]]  # topic -> what is known of it
+
+
+@dataclass(frozen=True)
+class World:
+    """Everything that is true. A table for each kind of thing: topic -> fact -> words."""
+
+    animals: Table
+    plants: Table
+    villages: Table
+    children: Table
+    makers: Table
+    things: Table
+    seasons: Table
+    weather: Table
+
+    @classmethod
+    def create(cls, seed: int) -> "World":
+        rng = random.Random(seed)
+
+        def drawn(options: str | Sequence[str]) -> str:
+            return rng.choice(options.split("|") if isinstance(options, str) else options)
+
+        def dealt(options: Sequence[str], number: int) -> list[str]:
+            deck = [option for _ in range(-(-number // len(options))) for option in rng.sample(options, len(options))]
+            return deck[:number]
+
+        sites, sights = rng.sample(words.SITES, 6), rng.sample(words.SIGHTS, 6)
+        feasts, days = rng.sample(words.FEASTS, 6), rng.sample(words.DAYS, 6)
+        villages = {
+            name: {"town": name, "site": sites[i], "sight": sights[i], "feast": feasts[i], "day": days[i]}
+            for i, name in enumerate(words.VILLAGES)
+        }
+        makers = {}
+        for (craft, (name, sex)), village in zip(words.MAKERS.items(), dealt(words.VILLAGES, 8), strict=True):
+            makers[craft] = {"maker": name, "craft": craft, "mvillage": village, "tool": words.TOOLS[craft]}
+            makers[craft] |= pronouns(sex, "m")
+        things = {}
+        for thing, (craft, materials, uses) in words.THINGS.items():
+            things[thing] = {"thing": thing, "material": drawn(materials), "use": drawn(uses)} | makers[craft]
+            makers[craft].setdefault("made", thing)
+        plants = {}
+        for (plant, (food, seasons, uses, flowers)), place in zip(
+            words.PLANTS.items(), dealt(words.FIELDS, 12), strict=True
+        ):
+            plants[plant] = {"plant": plant, "food": food, "ripe": drawn(seasons), "made_into": drawn(uses)}
+            plants[plant] |= {"field": place, "flower": drawn(flowers)}
+        homes = {realm: iter(rng.sample(options, len(options))) for realm, options in words.HOMES.items()}
+        foods = dealt(list(plants), len(words.ANIMALS))
+        animals = {}
+        for (animal, (realm, size, colours)), plant in zip(words.ANIMALS.items(), foods, strict=True):
+            home = next(homes[realm])
+            animals[animal] = {"animal": animal, "home": home, "home_place": home.split(" ", 1)[1]}
+            animals[animal] |= {"size": drawn(words.SIZES[size]), "coat": drawn(colours), "hour": drawn(words.HOURS)}
+            animals[animal] |= {"sound": drawn(words.SOUNDS), "skill": drawn(words.SKILLS)}
+            animals[animal] |= {"winter": drawn(words.WINTERS)} | plants[plant]
+            plants[plant].setdefault("eater", animal)
+        children: Table = {}
+        names = rng.sample(words.GIRLS + words.BOYS, 18)
+        pet_names, pets = rng.sample(words.PET_NAMES, 18), dealt(words.PETS, 18)
+        owned, crafts, homes_of = dealt(list(things), 18), dealt(list(makers), 18), dealt(words.VILLAGES, 18)
+        for i, name in enumerate(names):
+            dream, thing, relative = makers[crafts[i]], things[owned[i]], drawn(words.RELATIVES)
+            children[name] = {"name": name, "village": homes_of[i], "pet": pets[i], "pet_name": pet_names[i]}
+            children[name] |= {"pet_coat": drawn(words.PET_COLOURS), "relative": relative, **thing}
+            children[name] |= {"dream": dream["craft"], "dmaker": dream["maker"], "dvillage": dream["mvillage"]}
+            children[name] |= {"dhe": dream["mhe"], "dhis": dream["mhis"], "dtool": dream["tool"]}
+            children[name] |= pronouns("f" if name in words.GIRLS else "m")
+            children[name] |= {"rhe": "he" if relative in words.MEN else "she"}
+            things[owned[i]].setdefault("owner", name)
+            makers[crafts[i]].setdefault("pupil", name)
+            home_village = villages[homes_of[i]]
+            home_village["child2" if "child" in home_village else "child"] = name
+        for maker in makers.values():
+            villages[maker["mvillage"]] |= {"maker": maker["maker"], "craft": maker["craft"]}
+        seasons_ = {season: {"season": season, "work": drawn(works)} for season, works in words.WORKS.items()}
+        kinds = {w: {"weather": w, "season": s, "does": d, "people": p} for w, (s, d, p) in words.WEATHER.items()}
+        for kind in kinds.values():
+            seasons_[kind["season"]].setdefault("its_weather", kind["weather"])
+        for plant in plants.values():
+            seasons_[plant["ripe"]].setdefault("its_food", plant["food"])
+        return cls(animals, plants, villages, children, makers, things, seasons_, kinds)
+
+
+def pronouns(sex: str, prefix: str = "") -> dict[str, str]:
+    forms = ("she", "her", "her", "girl") if sex == "f" else ("he", "him", "his", "boy")
+    return {prefix + key: form for key, form in zip(("he", "him", "his", "boy"), forms, strict=True)}
+
+
+WORLD = World.create(WORLD_SEED)
+
+
+def one_of(options: Sequence[str], key: str) -> str:
+    return "[" + "|".join(options) + f"]:{key}"
+
+
+def cast(t: Teller, table: Table, key: str, *, but: str = "") -> None:
+    """Names a topic of the table, and settles all that is known of it."""
+    t.say(one_of([topic for topic in table if topic != but], key))
+    t.know(**table[t.names[key]])
+
+
+def cast_friend(t: Teller) -> None:
+    """Another child of the same village."""
+    name, village = t.names["name"], t.names["village"]
+    t.say(one_of([other for other, f in WORLD.children.items() if f["village"] == village and other != name], "friend"))
+    friend = WORLD.children[t.names["friend"]]
+    t.know(fhe=friend["he"], fhim=friend["him"], fhis=friend["his"])
+
+
+def cast_food(t: Teller) -> None:
+    """A food, and with it the first animal that eats it."""
+    foods = {facts["food"]: facts["eater"] for facts in WORLD.plants.values()}
+    t.say(one_of(list(foods), "food"))
+    t.know(**WORLD.animals[foods[t.names["food"]]])
+
+
+def cast_task(t: Teller) -> None:
+    """A thing of the craft that the child wants to learn."""
+    cast(t, {k: facts for k, facts in WORLD.things.items() if facts["craft"] == t.names["dream"]}, "thing")
+
+
+def tell_gathering(t: Teller) -> None:
+    ripe = t.names["ripe"] == t.names["season"]
+    t.say(tales.GATHERING if ripe else tales.FETCHING)
+
+
+PARTS: dict[str, Callable[[Teller], None]] = {
+    "=friend": cast_friend,
+    "=animal": lambda t: cast(t, WORLD.animals, "animal"),
+    "=food": cast_food,
+    "=wish": lambda t: cast(t, WORLD.things, "thing", but=t.names["thing"]),
+    "=task": cast_task,
+    "=town": lambda t: cast(t, WORLD.villages, "town", but=t.names["village"]),
+    "=gathering": tell_gathering,
+}
+OPENINGS = "[" + "|".join(o.replace("{s}", season) for season in words.SEASONS for o in tales.OPENINGS) + "]"
+PLOTS = tuple(tales.PLOTS.values())
+HEADS = "[" + "|".join(lines[0] for lines in PLOTS) + "]"
+
+
+def tell_story(t: Teller) -> None:
+    season = words.SEASONS[t.say(OPENINGS) // len(tales.OPENINGS)]
+    t.know(season=season)
+    cast(t, WORLD.children, "name")
+    t.say(tales.HERO)
+    for line in PLOTS[t.say(tales.NATURE[season] + HEADS)][1:]:
+        if line in PARTS:
+            PARTS[line](t)
+        else:
+            t.say(line)
+
+
+TOPICS = [(kind, topic) for kind in tales.ENTRIES for topic in getattr(WORLD, kind)]
+
+
+def title(kind: str, topic: str) -> str:
+    """How the entry begins."""
+    if kind == "makers":
+        topic = WORLD.makers[topic]["maker"]
+    return f"The {topic}" if kind in ("animals", "plants", "things") else topic[0].upper() + topic[1:]
+
+
+TITLES = "[" + "|".join(title(*topic) for topic in TOPICS) + "]"
+LEAST = 3  # parts of an entry before it may end
+
+
+@lru_cache(maxsize=None)
+def menu(kind: str, left: tuple[int, ...], may_end: bool) -> str:
+    """All that an entry could go on with."""
+    _, parts, ending = tales.ENTRIES[kind]
+    return "[" + "|".join([f" {parts[i]}" for i in left] + [f" {ending}"] * may_end) + "]"
+
+
+def tell_entry(t: Teller) -> None:
+    kind, topic = TOPICS[t.say(TITLES)]
+    t.know(**getattr(WORLD, kind)[topic])
+    opening, parts, _ = tales.ENTRIES[kind]
+    left = tuple(range(t.say(f"[{opening}]"), len(parts)))  # the second opening makes the first part superfluous
+    ended = False
+    while not ended:
+        may_end = len(left) <= len(parts) - LEAST
+        taken = t.say(menu(kind, left, may_end))
+        ended = taken == len(left)
+        left = left[:taken] + left[taken + 1 :]
+
+
+@dataclass(frozen=True)
+class Told:
+    """A document and its information content: -log2 of its probability, in bits."""
+
+    text: str
+    bits: float
+
+
+TELLERS = {"stories": tell_story, "encyclopedia": tell_entry}
+
+
+def tell(register: str, index: int, seed: int = 0) -> Told:
+    """Document number `index` of a register: a pure function of its arguments."""
+    rng = random.Random(f"{seed} {register} {index}")
+    teller = Teller(sampler(rng))
+    TELLERS[register](teller)
+    return Told("".join(teller.parts), teller.bits)
+
+
+def bits(register: str, text: str) -> float:
+    """Information content of any text, in bits. Raises Impossible if this register could not have told it."""
+    reader = Reader(text)
+    teller = Teller(reader)
+    TELLERS[register](teller)
+    if reader.at < len(text):
+        raise Impossible(reader.at, text[reader.at : reader.at + 40], ["the end of the document"])
+    return teller.bits
+
+
+@dataclass(frozen=True)
+class Fact:
+    """A cloze about the world: only `prompt + answer` can begin an entry of the encyclopedia."""
+
+    prompt: str
+    answer: str
+    wrong: tuple[str, ...]
+
+
+@lru_cache(maxsize=None)
+def values(kind: str, fact: str) -> tuple[str, ...]:
+    return tuple(sorted({facts[fact] for facts in getattr(WORLD, kind).values()}))
+
+
+def goes_on(register: str, text: str) -> bool:
+    """Whether some document of the register begins with the text."""
+    try:
+        bits(register, text + "\0")
+    except Impossible as stop:
+        return stop.position + len(stop.found) > len(text) and stop.found.endswith("\0")
+    return False
+
+
+def facts(count: int, seed: int = 0) -> list[Fact]:
+    """Clozes from entries that `tell` does not make, each with three false endings of the same type."""
+    rng = random.Random(f"{seed} facts")
+    found: dict[str, Fact] = {}
+    for index in range(50 * count + 50):
+        if len(found) == count:
+            break
+        text = tell("encyclopedia", index, seed=-1 - seed).text
+        kind, topic = next((k, t) for k, t in TOPICS if re.match(rf"{title(k, t)}\b", text))
+        known = getattr(WORLD, kind)[topic]
+        fact = rng.choice(tales.CLOZES[kind])
+        prompt, space, rest = text.partition(" " + known[fact])
+        others = [value for value in values(kind, fact) if value != known[fact]]
+        if not space or len(others) < 3 or rest[:1].isalnum():
+            continue
+        wrong = [w for w in rng.sample(others, len(others)) if not goes_on("encyclopedia", f"{prompt} {w}")][:3]
+        if len(wrong) == 3:
+            found.setdefault(prompt, Fact(prompt, f" {known[fact]}", tuple(f" {w}" for w in wrong)))
+    return list(found.values())
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A grammatical sentence and the same with one fault."""
+
+    good: str
+    bad: str
+    phenomenon: str
+
+
+def pairs(count: int, seed: int = 0) -> list[Pair]:
+    """Minimal pairs in the words of the world, the phenomena in turn."""
+    found: dict[str, Pair] = {}
+    for index in count_from():
+        if len(found) >= count:
+            break
+        phenomenon = list(tales.PAIRS)[index % len(tales.PAIRS)]
+        teller = Teller(sampler(random.Random(f"{seed} pairs {index}")))
+        cast(teller, WORLD.children, "name")
+        teller.parts.clear()  # only who it is about
+        teller.say(tales.PAIRS[phenomenon])
+        good, bad = (re.sub(r"(\w+)~(\w+)", rf"\{side}", "".join(teller.parts)).replace("_", " ") for side in (1, 2))
+        found.setdefault(good, Pair(good, bad, phenomenon))
+    return list(found.values())
