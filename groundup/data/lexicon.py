@@ -115,10 +115,10 @@ PLANTS = {  # plant: what one gathers from it, possible seasons, possible uses, 
     "cherry tree": ("cherries", "summer", "cakes|syrup", "white|pink"),
     "pear tree": ("pears", "summer|autumn", "tarts|juice", "white"),
     "wild strawberry": ("strawberries", "spring|summer", "jam|tarts", "white|yellow"),
-    "watercress": ("cress leaves", "spring|summer", "soup|salads", "white|yellow"),
+    "watercress": ("cress leaves", "spring", "soup|salads", "white|yellow"),
     "pea plant": ("peas", "spring|summer", "soup|porridge", "white|pink|purple"),
     "sunflower": ("sunflower seeds", "autumn", "bread|oil", "yellow|red"),
-    "rose bush": ("rose hips", "autumn|winter", "tea|syrup", "red|pink|white|yellow"),
+    "rose bush": ("rose hips", "winter", "tea|syrup", "red|pink|white|yellow"),
     "juniper bush": ("juniper berries", "autumn|winter", "sauce|tea", "yellow|green"),
 }
 FIELDS = ("on the windy hill", "in the long meadow", "along the river", "in the old orchard", "at the forest gate")

@@ -184,7 +184,7 @@ PLOTS: dict[str, tuple[str, ...]] = {
         "|gave them] <number> {food}, and the {animal} made {sound}.\n\n",
         "[From then on|After that] they [went|came] together. {name} brought the {food} and {friend} brought [<taste>"
         " water|dry hay|@ <colour> blanket|@ <look> <box>]. [They worked <slowly> and spoke <voice>|They hardly spoke]."
-        " [Once|On {day}|One <part>] {his} {relative} asked {him} [why his hands smelled so|where all the {food} went],"
+        " [Once|On <day>|One <part>] {his} {relative} asked {him} [why his hands smelled so|where all the {food} went],"
         " [but {he} only smiled|but {he} said nothing|and {he} became <colour> in the face].",
         " <Later> the little ones [were big|were strong|could walk], and the whole family [came|marched] past <landmark>"
         ' in [a row|the <light>]. <Person> [stopped|stared] and <said>, "[Whose|What] [are these|is this]?"',

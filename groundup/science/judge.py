@@ -3,8 +3,8 @@
 from typing import Any
 
 from groundup.console import say
-from groundup.evaluate.score import score_split
 from groundup.errors import GroundupError
+from groundup.evaluate.score import score_split
 from groundup.generate.sampler import complete
 from groundup.recipe.load import resolve, validate
 from groundup.recipe.schema import Sample

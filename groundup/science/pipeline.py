@@ -151,7 +151,7 @@ def _finish(found: Run, recipe: Recipe) -> None:
     evaluate(found, "best", list(recipe.evaluate.splits))
     for row in sample(found, "best", recipe.sample):
         found.log_samples(row | {"checkpoint": "final"})
-    found.log_event("finished")
+    found.log_event("finished", step=recipe.train.steps)
     _report(found)
 
 

@@ -1,11 +1,9 @@
 """A run's directory as one page, `report.html`: whatever is there is shown, and what is absent is said to be."""
 
 import math
-import os
 import pathlib
 import statistics
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from groundup.errors import GroundupError
 from groundup.report import page, plot, units
@@ -13,11 +11,9 @@ from groundup.report.page import Cell, Fact, Section, Table, Text
 from groundup.report.plot import Level, Series
 from groundup.report.reading import (
     NOTHING,
-    Folder,
     Row,
     clip,
     finite,
-    in_order,
     listing,
     mapping,
     number,
@@ -25,6 +21,8 @@ from groundup.report.reading import (
     spread,
     words,
 )
+from groundup.science.run_record import RunRecord, known_entropy, read
+from groundup.store.files import write_atomic
 
 BPB, NATS = "bits per byte", "nats per token"
 SETTLE = 0.03
@@ -34,80 +32,16 @@ SPLITS = ("train", "valid", "test")
 SOURCES, PROMPTS, SAMPLES, CHARACTERS, ROWS, RECIPE = 7, 20, 12, 4000, 200, 100_000
 
 
-@dataclass(frozen=True)
-class Run:
-    """What a run directory holds. valid: rows by source, in step order; floors: known entropy by source in bpb."""
-
-    name: str
-    recipe_text: str
-    recipe: Row
-    lineage: Row
-    corpus: Row
-    shards: Row
-    train: list[Row]
-    valid: dict[str, list[Row]]
-    samples: list[Row]
-    events: list[Row]
-    evaluations: list[Row]
-    floors: dict[str, float]
-    notes: list[str]
-
-
 def write(run_dir: pathlib.Path) -> pathlib.Path:
     """Write `report.html` into the run directory, whole or not at all, and return its path."""
     if not run_dir.is_dir():
         raise GroundupError("no-such-run", f"{run_dir} is not a run directory.", "`groundup ls` lists the runs.")
-    html = render(read(run_dir))
-    target, temporary = run_dir / "report.html", run_dir / f".report.html.{os.getpid()}"
-    try:
-        temporary.write_text(html, encoding="utf-8", newline="\n")
-        temporary.replace(target)
-    finally:
-        temporary.unlink(missing_ok=True)
+    target = run_dir / "report.html"
+    write_atomic(target, render(read(run_dir)))
     return target
 
 
-def read(run_dir: pathlib.Path) -> Run:
-    folder = Folder(run_dir)
-    lineage, metrics = folder.table("lineage.json"), folder.rows("metrics.jsonl")
-    recipe_text, recipe = folder.text("recipe.yaml"), folder.table("recipe.yaml")
-    corpus, shards = folder.table("corpus.json"), folder.table("shards.json")
-    by_source: dict[str, list[Row]] = {}
-    for row in metrics:
-        if row.get("kind") == "valid":
-            by_source.setdefault(words(row, "source", "all"), []).append(row)
-    valid = {source: rows for source in sorted(by_source) if (rows := in_order(by_source[source], "step"))}
-    scored = {source: number(rows[-1], "bytes") for source, rows in valid.items()}
-    return Run(
-        name=words(lineage, "run") or run_dir.resolve().name,
-        recipe_text=recipe_text,
-        recipe=recipe,
-        lineage=lineage,
-        corpus=mapping(corpus, "counts"),
-        shards=mapping(shards, "counts"),
-        train=in_order([row for row in metrics if row.get("kind") == "train"], "step"),
-        valid=valid,
-        samples=folder.rows("samples.jsonl"),
-        events=folder.rows("events.jsonl"),
-        evaluations=[folder.table(f"evaluations/{p.name}") for p in sorted(run_dir.glob("evaluations/*.json"))],
-        floors=known_entropy(mapping(corpus, "counts"), "valid", scored),
-        notes=list(dict.fromkeys(folder.notes)),
-    )
-
-
-def known_entropy(corpus: Row, split: str, scored: dict[str, float]) -> dict[str, float]:
-    """The floor in bits per byte of each source that has one. "all" has one when every source does: their mean,
-    weighted by the bytes that were scored, or by the bytes of the split where that is not known."""
-    splits = {source: mapping(mapping(corpus, source), split) for source in corpus}
-    floors = {source: number(part, "entropy_bpb") for source, part in splits.items()}
-    floors = {source: floor for source, floor in floors.items() if 0 < floor <= 8}
-    known = all(finite(scored.get(source, NOTHING), 0) > 0 for source in floors)
-    weights = {source: scored[source] if known else number(splits[source], "bytes") for source in floors}
-    whole = ratio(sum(weights[source] * floors[source] for source in weights), sum(weights.values()))
-    return floors | {"all": whole} if len(floors) == len(corpus) and math.isfinite(whole) else floors
-
-
-def render(run: Run) -> str:
+def render(run: RunRecord) -> str:
     samples_intro = "What the model wrote on the way, newest first. The prompt is bold; what follows is the model's."
     lineage_intro = "What this run was made from. A shortened hash shows all of itself when pointed at."
     sections = [
@@ -122,7 +56,7 @@ def render(run: Run) -> str:
     return page.page(masthead(run), sections, [line for line in footer if line])
 
 
-def masthead(run: Run) -> page.Masthead:
+def masthead(run: RunRecord) -> page.Masthead:
     model, device = mapping(run.lineage, "model"), mapping(run.lineage, "device")
     last = run.train[-1] if run.train else {}
     rows = [row for row in whole_text(run) if math.isfinite(number(row, "bpb"))]
@@ -154,12 +88,12 @@ def joined(*parts: str) -> str:
     return ", ".join(part for part in parts if part)
 
 
-def whole_text(run: Run) -> list[Row]:
+def whole_text(run: RunRecord) -> list[Row]:
     """The validation rows over all sources; those of the source, if there is only one."""
     return run.valid.get("all") or (next(iter(run.valid.values())) if len(run.valid) == 1 else [])
 
 
-def state_of(run: Run) -> tuple[str, str, str]:
+def state_of(run: RunRecord) -> tuple[str, str, str]:
     """State, tone and a note, by the last event that changed it."""
     changes = [e for e in run.events if e.get("event") in ("started", "resumed", "interrupted", "finished", "diverged")]
     if not changes:
@@ -182,7 +116,7 @@ def column(rows: list[Row], key: str, label: str, color: int = 0, faint: bool = 
     return Series(label, [number(row, "step") for row in rows], [number(row, key) for row in rows], color, faint)
 
 
-def curves(run: Run) -> list[page.Block]:
+def curves(run: RunRecord) -> list[page.Block]:
     loss = [*plot.noisy(column(run.train, "loss", "train")), column(whole_text(run), "loss", "validation", 1)]
     note = "Lower is better; validation that rises while training falls means overfitting."
     plots = plot.chart("loss", "Loss", NATS, note + EARLY, loss, settle=SETTLE)
@@ -199,7 +133,7 @@ def curves(run: Run) -> list[page.Block]:
     return [page.Plots(plots)] if plots else [Text("Nothing was logged yet: metrics.jsonl holds no value.", "absent")]
 
 
-def bpb_chart(run: Run) -> list[page.Plot]:
+def bpb_chart(run: RunRecord) -> list[page.Plot]:
     # of one source, "all" would be the same curve again
     sources = {s: rows for s, rows in run.valid.items() if s != "all"} if len(run.valid) == 2 else run.valid
     by_size = sorted(sources, key=lambda s: (s != "all", -finite(number(sources[s][-1], "bytes"), 0), s))[: SOURCES + 1]
@@ -217,7 +151,7 @@ def bpb_chart(run: Run) -> list[page.Plot]:
     return plot.chart("bpb", "Validation", BPB, note, series, floors, settle=SETTLE)
 
 
-def samples(run: Run) -> list[page.Block]:
+def samples(run: RunRecord) -> list[page.Block]:
     prompts: dict[str, dict[str, Row]] = {}
     for row in run.samples:  # a resumed run writes a sample again: the later one counts
         same = " ".join(words(row, key) for key in ("step", "checkpoint", "seed", "temperature", "top_k", "top_p"))
@@ -245,7 +179,7 @@ def passage(row: Row, prompt: str) -> page.Passage:
     return page.Passage(label, clip(lead, CHARACTERS, "samples.jsonl"), rest, " · ".join(settings))
 
 
-def evaluations(run: Run) -> list[page.Block]:
+def evaluations(run: RunRecord) -> list[page.Block]:
     rows: list[list[str]] = []
     for one in sorted(run.evaluations, key=lambda one: finite(number(one, "step"), -1), reverse=True):
         scores = listing(one, "scores")
@@ -270,7 +204,7 @@ def evaluations(run: Run) -> list[page.Block]:
     return [Table(columns, rows[:ROWS], "lllr", note)]
 
 
-def data(run: Run) -> list[page.Block]:
+def data(run: RunRecord) -> list[page.Block]:
     sources = list(dict.fromkeys([*run.corpus, *run.shards]))
     if not sources:
         return [Text("Neither corpus.json nor shards.json says anything yet.", "absent")]
@@ -310,7 +244,7 @@ def data(run: Run) -> list[page.Block]:
     return [Table(["", *sources], rows, "lr", note if run.shards else "")]
 
 
-def lineage(run: Run) -> list[page.Block]:
+def lineage(run: RunRecord) -> list[page.Block]:
     record, model = run.lineage, mapping(run.lineage, "model")
     if not record:
         return [Text("No lineage is recorded.", "absent")]
@@ -344,7 +278,7 @@ def short(sha: str) -> Cell:
     return Cell(sha[:12] or units.ABSENT, sha, code=True)
 
 
-def recipe_and_events(run: Run) -> list[page.Block]:
+def recipe_and_events(run: RunRecord) -> list[page.Block]:
     blocks: list[page.Block] = [Text("No recipe is recorded.", "absent")]
     if run.recipe_text:
         blocks = [page.Details("The resolved recipe", [page.Pre(clip(run.recipe_text, RECIPE, "recipe.yaml"))])]
