@@ -18,7 +18,10 @@ class Explanation:
 
 CODES: dict[str, Explanation] = {
     # recipe and command line
-    "usage": Explanation(USAGE, "The command line could not be understood. `groundup VERB --help` lists what it takes."),
+    "usage": Explanation(
+        USAGE,
+        "The command line could not be understood. `groundup VERB --help` lists what it takes.",
+    ),
     "unknown-code": Explanation(USAGE, "`groundup explain` was asked about a code that does not exist."),
     "no-such-recipe": Explanation(
         USAGE,
@@ -46,7 +49,10 @@ CODES: dict[str, Explanation] = {
         "a source the recipe does not have, a number of tokens per update that is no multiple of the context.",
     ),
     # data
-    "no-such-file": Explanation(ENVIRONMENT, "A file or folder that the recipe names does not exist or cannot be read."),
+    "no-such-file": Explanation(
+        ENVIRONMENT,
+        "A file or folder that the recipe names does not exist or cannot be read.",
+    ),
     "no-text": Explanation(
         ENVIRONMENT,
         "The file, folder or pattern was there, but no text was found in it: it is empty, holds no file of a known "
@@ -92,13 +98,19 @@ CODES: dict[str, Explanation] = {
         "repeat the command; look at the disk, too.",
     ),
     "no-such-run": Explanation(USAGE, "There is no run of that name in the lab. `groundup ls` lists the runs."),
-    "run-damaged": Explanation(ENVIRONMENT, "A file that makes a run what it is (recipe.yaml, lineage.json) is missing or unreadable."),
+    "run-damaged": Explanation(
+        ENVIRONMENT,
+        "A file that makes a run what it is (recipe.yaml, lineage.json) is missing or unreadable.",
+    ),
     "run-busy": Explanation(
         ENVIRONMENT,
         "Another process is working on the same run or artifact. Wait for it, or stop it. A lock ends with its "
         "process: a killed one leaves none behind.",
     ),
-    "no-checkpoint": Explanation(ENVIRONMENT, "The run has no checkpoint yet, so there is no model to evaluate or to sample from."),
+    "no-checkpoint": Explanation(
+        ENVIRONMENT,
+        "The run has no checkpoint yet, so there is no model to evaluate or to sample from.",
+    ),
     "checkpoint-damaged": Explanation(
         ENVIRONMENT,
         "A checkpoint has a missing file, or one that no longer has the SHA-256 in its MANIFEST.json. Training goes "
@@ -109,25 +121,36 @@ CODES: dict[str, Explanation] = {
         "The disk is full. What was finished before is intact, and what was being written was discarded. Make room "
         "and give the same command again: it goes on where it was.",
     ),
-    "not-writable": Explanation(ENVIRONMENT, "The lab directory cannot be written to. Choose another with --lab or $GROUNDUP_LAB."),
+    "not-writable": Explanation(
+        ENVIRONMENT,
+        "The lab directory cannot be written to. Choose another with --lab or $GROUNDUP_LAB.",
+    ),
     # training
-    "no-device": Explanation(ENVIRONMENT, "The recipe asks for a device or a precision that this machine does not have."),
+    "no-device": Explanation(
+        ENVIRONMENT,
+        "The recipe asks for a device or a precision that this machine does not have.",
+    ),
     "out-of-memory": Explanation(
         ENVIRONMENT,
         "The device ran out of memory. A smaller train.micro_batch needs less and trains the same model: gradient "
         "accumulation keeps train.tokens_per_update.",
     ),
     "interrupted": Explanation(
-        INTERRUPTED, "The work was interrupted, and everything finished so far is on disk. The same command goes on from there."
+        INTERRUPTED,
+        "The work was interrupted, and everything finished so far is on disk. The same command goes on from there.",
     ),
     "diverged": Explanation(
         DIVERGED,
-        "The loss or a gradient became infinite or not-a-number. No checkpoint after that point was written. Usual causes: a "
+        "The loss or a gradient became infinite or not-a-number. No checkpoint after that point was written. Usual "
+        "causes: a "
         "learning rate that is too high, a warm-up that is too short, fp16 where bf16 is to be had.",
     ),
     # sampling
-    "bad-prompt": Explanation(USAGE, "The prompt cannot be used: it is longer than the model's context leaves room for."),
-}  # fmt: skip
+    "bad-prompt": Explanation(
+        USAGE,
+        "The prompt cannot be used: it is longer than the model's context leaves room for.",
+    ),
+}
 
 
 class GroundupError(Exception):

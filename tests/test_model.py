@@ -32,7 +32,9 @@ def as_gpt2(model: Transformer) -> torch.nn.Module:
     transformers = pytest.importorskip("transformers")
     c = model.config
     reference = transformers.GPT2LMHeadModel(
-        transformers.GPT2Config(vocab_size=c.vocab_size, n_positions=c.context, n_embd=c.width, n_layer=c.layers, n_head=c.heads)
+        transformers.GPT2Config(
+            vocab_size=c.vocab_size, n_positions=c.context, n_embd=c.width, n_layer=c.layers, n_head=c.heads
+        )
     )
     names = {"embedding": "transformer.wte", "positions": "transformer.wpe", "norm": "transformer.ln_f"}
     for layer in range(c.layers):
@@ -98,7 +100,9 @@ def as_qwen3(model: Transformer) -> torch.nn.Module:
 
 
 @pytest.mark.parametrize(
-    ("config", "convert"), [(CLASSIC, as_gpt2), (MODERN, as_qwen3), (GROUPED, as_qwen3)], ids=["gpt2", "qwen3", "qwen3-gqa"]
+    ("config", "convert"),
+    [(CLASSIC, as_gpt2), (MODERN, as_qwen3), (GROUPED, as_qwen3)],
+    ids=["gpt2", "qwen3", "qwen3-gqa"],
 )
 def test_logits_and_gradients_equal_the_reference(config: ModelConfig, convert) -> None:  # noqa: ANN001
     model = scrambled(config)

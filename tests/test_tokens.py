@@ -47,7 +47,9 @@ def test_special_tokens_have_fixed_ids_and_text_never_becomes_one(encoding: toke
     assert encoding.decode(ids) == "one <|endoftext|> two <|pad|>"
 
 
-def test_shards_hold_every_document_followed_by_its_end(made: tuple[Artifact, Artifact, Path], encoding: tokenizer.Encoding) -> None:
+def test_shards_hold_every_document_followed_by_its_end(
+    made: tuple[Artifact, Artifact, Path], encoding: tokenizer.Encoding
+) -> None:
     corpus, trained, lab = made
     shards = pack.build(corpus, trained, lab)
     for split in corpora.SPLITS:
@@ -70,13 +72,20 @@ def test_a_tokenizer_of_this_lab_is_taken_over_without_packing_again(made: tuple
         assert pack.build(corpus, same, lab).id == shards.id
 
 
-def test_a_vocabulary_that_the_text_cannot_fill_is_refused_with_what_it_can(made: tuple[Artifact, Artifact, Path]) -> None:
+def test_a_vocabulary_that_the_text_cannot_fill_is_refused_with_what_it_can(
+    made: tuple[Artifact, Artifact, Path],
+) -> None:
     corpus, _, lab = made
     with pytest.raises(GroundupError) as refusal:
         tokenizer.build(schema.Tokenizer(vocab_size=50_000), {"mine": 1.0}, corpus, lab)
     assert refusal.value.code == "vocabulary-too-large"
     supported = int(refusal.value.fix.split("=")[1].split()[0])
-    assert tokenizer.build(schema.Tokenizer(vocab_size=supported), {"mine": 1.0}, corpus, lab).manifest["counts"]["vocab_size"] == supported
+    assert (
+        tokenizer.build(schema.Tokenizer(vocab_size=supported), {"mine": 1.0}, corpus, lab).manifest["counts"][
+            "vocab_size"
+        ]
+        == supported
+    )
 
 
 @pytest.mark.parametrize("content", ["", "{}", '{"model": 1}', "[" * 100_000, "\x00\xff"])

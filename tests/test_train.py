@@ -48,7 +48,13 @@ sample: {prompts: ["The cat"], max_tokens: 20}
 @pytest.fixture
 def recipe(tmp_path: Path) -> Path:
     animals, places = ("cat", "dog", "fox", "owl", "hen"), ("mat", "hill", "roof", "road", "bench")
-    texts = [f"The {a} sat on the {p}. Then the {b} came to the {p}." for a in animals for b in animals for p in places if a != b]
+    texts = [
+        f"The {a} sat on the {p}. Then the {b} came to the {p}."
+        for a in animals
+        for b in animals
+        for p in places
+        if a != b
+    ]
     (tmp_path / "text.txt").write_text("---".join(texts))
     path = tmp_path / "tiny.yaml"
     path.write_text(TINY.replace("PATH", str(tmp_path / "text.txt")))
@@ -117,7 +123,9 @@ def test_a_resumed_run_ends_with_the_same_bits(recipe: Path, tmp_path: Path, fam
 
 def start(recipe: Path, lab: Path) -> subprocess.Popen:
     command = [sys.executable, "-m", "groundup.cli", "run", str(recipe), "--lab", str(lab)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env={**os.environ, "OMP_NUM_THREADS": "1"})
+    return subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env={**os.environ, "OMP_NUM_THREADS": "1"}
+    )
 
 
 def test_a_run_killed_half_way_and_started_again_ends_with_the_same_bits(recipe: Path, tmp_path: Path) -> None:
@@ -141,7 +149,11 @@ def test_a_run_killed_half_way_and_started_again_ends_with_the_same_bits(recipe:
 def test_the_same_recipe_again_does_nothing(recipe: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     command = ["run", str(recipe), "--lab", str(tmp_path / "lab")]
     assert main(command) == 0
-    files = {path: path.stat().st_mtime_ns for path in (tmp_path / "lab").rglob("*") if path.is_file() and path.suffix != ".lock"}
+    files = {
+        path: path.stat().st_mtime_ns
+        for path in (tmp_path / "lab").rglob("*")
+        if path.is_file() and path.suffix != ".lock"
+    }
     capsys.readouterr()
     assert main(command) == 0
     assert "nothing to do" in capsys.readouterr().err
@@ -149,7 +161,9 @@ def test_the_same_recipe_again_does_nothing(recipe: Path, tmp_path: Path, capsys
         assert path.stat().st_mtime_ns == modified, path
 
 
-def test_another_mix_with_the_tokenizer_kept_redoes_training_alone(tmp_path: Path, recipe: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_another_mix_with_the_tokenizer_kept_redoes_training_alone(
+    tmp_path: Path, recipe: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "other.txt").write_text("---".join(f"Number {n} is {n * 7} over seven." for n in range(100)))
     lab = tmp_path / "lab"
     both = [f"data.sources.other.path={tmp_path / 'other.txt'}", "data.sources.other.delimiter=---", "train.steps=2"]
@@ -165,9 +179,13 @@ def test_another_mix_with_the_tokenizer_kept_redoes_training_alone(tmp_path: Pat
     assert {run.lineage()["mix"]["mine"] for run in all_runs(lab)} == {0.7, 0.5}
 
 
-def test_a_diverging_run_stops_with_its_code_and_saves_nothing_broken(recipe: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_diverging_run_stops_with_its_code_and_saves_nothing_broken(
+    recipe: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     lab = tmp_path / "lab"
-    code = main(["run", str(recipe), "train.learning_rate=1e30", "train.warmup=0", "train.precision=bf16", "--lab", str(lab)])
+    code = main(
+        ["run", str(recipe), "train.learning_rate=1e30", "train.warmup=0", "train.precision=bf16", "--lab", str(lab)]
+    )
     assert code == 5
     assert "[diverged]" in capsys.readouterr().err
     for path in lab.glob("runs/*/checkpoints/step-*/model.safetensors"):
@@ -177,7 +195,19 @@ def test_a_diverging_run_stops_with_its_code_and_saves_nothing_broken(recipe: Pa
 def test_a_run_explains_itself_without_groundup(recipe: Path, tmp_path: Path) -> None:
     assert main(["run", str(recipe), "--lab", str(tmp_path / "lab")]) == 0
     (run,) = all_runs(tmp_path / "lab")
-    expected = {"recipe.yaml", "lineage.json", "tokenizer.json", "corpus.json", "shards.json", "metrics.jsonl", "samples.jsonl", "events.jsonl", "report.html", "checkpoints", "evaluations"}
+    expected = {
+        "recipe.yaml",
+        "lineage.json",
+        "tokenizer.json",
+        "corpus.json",
+        "shards.json",
+        "metrics.jsonl",
+        "samples.jsonl",
+        "events.jsonl",
+        "report.html",
+        "checkpoints",
+        "evaluations",
+    }
     assert expected <= {path.name for path in run.path.iterdir()}
     chain = run.lineage()["chain"]
     assert [link["stage"] for link in chain] == ["corpus", "tokenizer", "shards", "run"]

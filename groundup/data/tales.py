@@ -351,13 +351,21 @@ CLOZES: dict[str, tuple[str, ...]] = {
     "weather": ("does", "people", "season"),
 }
 
-# One word of each sentence is given as right~wrong; _ stands for a space.
+# right~wrong is one word and its faulty form, a%b two words that must not change places; articles are made wrong by code.
 PAIRS: dict[str, str] = {
-    "agreement": "[The <herd> <spot> are~is <state>.|The <colour> <clothing> <spot> is~are <state>.|<Many> <beast> <herd>"
-    " were~was <resting> <spot>.|@ <look> <tool> and @ <look> <seat> were~was left <spot>.|{Name} and {maker} live~lives"
-    " near <landmark>.|The <cakes> in the <box> taste~tastes <taste>.]",
-    "pronoun": "[{Name} <walked> home and took {his}~{other_his} <clothing> with {him}~{him}.]",
-    "article": "[{He} saw a~an {pet_coat} {pet} <spot>.]",
-    "order": "[{Name} found the <look>_<tool>~x <spot>.]",
-    "tense": "[{Name} was_feeding~was_feed the <herd> <spot>.]",
+    "agreement": "[The <herd> <near> <landmark> are~is <state>.|The <colour> <clothing> <near> <landmark> is~are <state>."
+    "|<Number> <beast> <herd> were~was <resting> <spot>.|One of the <herd> was~were <resting> <spot>."
+    "|{Name} and {his} {relative} were~was waiting near <landmark>.|The <cakes> in the <box> were~was <taste>."
+    "|The <tool> behind the <roofs> was~were <state>.]",
+    "pronoun": "[{Name} put on {his}~{other_his} <clothing> and <walked> to <landmark>.|{Name} was helping {his}~{other_his}"
+    " {relative} to <mend> @ <look> <tool>.|{Name} was so <glad> that {he}~{other_he} <walked> home singing."
+    "|{Name} sat <spot>, with {pet_name} the {pet} beside {him}~{other_him}."
+    "|{Name} <walked> home <slowly>, because {he}~{other_he} was <sad>.]",
+    "article": "[{Name} was sitting on @ <look> <seat> <near> <landmark>.|There was @ <look> <tool> <spot>."
+    "|{His} {relative} had @ <colour> <clothing>.|{Name} found @ <look> <tool> and took it home.]",
+    "order": "[{Name} found the <look>%<tool> <spot>.|{Name} ate the <taste>%<cakes> <spot>."
+    "|The <beast>%<herd> were <resting> <spot>.|{Name} lost {his} <colour>%<clothing> <near> <landmark>.]",
+    "tense": "[{Name} was watching~watched the <herd> <spot>.|{Name} did not find~found the <look> <tool>."
+    "|{Name} wanted to help~helped {his} {relative}.|{Name} could hear~heard the <herd> <spot>."
+    "|The <tool> had fallen~fall <spot>.]",
 }

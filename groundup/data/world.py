@@ -245,7 +245,7 @@ class Reader:
     """Decides as a given text did, which only one option can match."""
 
     def __init__(self, text: str) -> None:
-        self.text, self.at = text, 0
+        self.text, self.at, self.reached = text, 0, 0
 
     def __call__(self, choice: Choice) -> int:
         for i, option in enumerate(choice.texts):
@@ -253,6 +253,7 @@ class Reader:
                 self.at += len(option)
                 return i
         agree = [common(option, self.text, self.at) for option in choice.texts]
+        self.reached = self.at + max(agree)
         start = max(agree)  # the options that go furthest along with the text say where it goes wrong
         while start and (option := choice.texts[agree.index(max(agree))])[start - 1].isalnum() and start <= len(option):
             start -= 1  # to the beginning of the word
@@ -496,11 +497,12 @@ def values(kind: str, fact: str) -> tuple[str, ...]:
 
 def goes_on(register: str, text: str) -> bool:
     """Whether some document of the register begins with the text."""
+    reader = Reader(text)
     try:
-        bits(register, text + "\0")
-    except Impossible as stop:
-        return stop.position + len(stop.found) > len(text) and stop.found.endswith("\0")
-    return False
+        TELLERS[register](Teller(reader))
+    except Impossible:
+        return reader.reached >= len(text)
+    return reader.at >= len(text)
 
 
 def facts(count: int, seed: int = 0) -> list[Fact]:
@@ -542,8 +544,14 @@ def pairs(count: int, seed: int = 0) -> list[Pair]:
         phenomenon = list(tales.PAIRS)[index % len(tales.PAIRS)]
         teller = Teller(sampler(random.Random(f"{seed} pairs {index}")))
         cast(teller, WORLD.children, "name")
-        teller.parts.clear()  # only who it is about
+        teller.parts.clear()  # only who it is about; the sentence begins here
+        other = pronouns("m" if teller.names["he"] == "she" else "f", "other_")
+        teller.know(**other)
         teller.say(tales.PAIRS[phenomenon])
-        good, bad = (re.sub(r"(\w+)~(\w+)", rf"\{side}", "".join(teller.parts)).replace("_", " ") for side in (1, 2))
+        text = "".join(teller.parts)
+        good = re.sub(r"(\w+)~\w+", r"\1", re.sub(r"(\w+)%(\w+)", r"\1 \2", text))
+        bad = re.sub(r"\w+~(\w+)", r"\1", re.sub(r"(\w+)%(\w+)", r"\2 \1", text))
+        if phenomenon == "article":
+            bad = re.sub(r"\b(an?) ", lambda m: "a " if m[1] == "an" else "an ", good, count=1)
         found.setdefault(good, Pair(good, bad, phenomenon))
     return list(found.values())

@@ -30,9 +30,9 @@ class Source(Part):
     """One body of text. Either a known corpus (`corpus`), or files of your own (`path`)."""
 
     corpus: str | None = None
-    """A corpus described in data/sources.yaml (tinystories, wikitext-103), or world-stories / world-encyclopedia, which are generated."""
+    """A corpus of data/sources.yaml (tinystories, wikitext-103), or world-stories or world-encyclopedia: generated."""
     path: Paths | None = None
-    """Your own file, folder or glob (txt, md, raw, jsonl, parquet, csv, also .gz or .zst). With `corpus`, stands in for its files."""
+    """A file, folder or glob (txt, md, raw, jsonl, parquet, csv, .gz, .zst). With `corpus`: instead of its files."""
     valid: Paths | None = None
     """Files that are the official validation split; they are kept apart from `path` as they are."""
     test: Paths | None = None
@@ -73,7 +73,7 @@ class Tokenizer(Part):
 
 class Model(Part):
     family: Literal["classic", "modern"] = "modern"
-    """classic: the GPT-2 block. modern: RMSNorm, rotary positions, QK-norm, SwiGLU; a trained model is a Qwen3 checkpoint."""
+    """classic: the GPT-2 block. modern: RMSNorm, rotary positions, QK-norm, SwiGLU, as in Qwen3."""
     size: Literal["20m", "50m", "100m"] | None = None
     """The rung: fills in layers, width, heads, feed_forward and context where they are not given."""
     layers: Positive | None = None

@@ -15,7 +15,7 @@ PERIOD = 1000  # sequences after which the mix is met exactly: shares are rounde
 
 
 def shares(mix: dict[str, float] | None, tokens: dict[str, int]) -> dict[str, float]:
-    """Share of each source in the training tokens, adding up to 1; without a mix, by size. Sources without a share go."""
+    """Share of each source in the training tokens, adding up to 1; without a mix, by size. Zero shares are left out."""
     weights = {source: float(size) for source, size in tokens.items()} if mix is None else mix
     total = sum(weights.values())
     return {source: weight / total for source, weight in weights.items() if weight > 0}
