@@ -182,7 +182,7 @@ WORDS = {
     "beast": "white*2|brown*2|grey|black*2|fat*2|noisy*2|sleepy|young*2|hungry|wet|old|lazy|shy|curious|thin|muddy|tame|quiet",
     "leafy": "broad|narrow|shiny|soft",
     "look": "old*3|little*3|small*2|big*2|new*2|plain|heavy|round|dusty|broken*2|wooden*2|empty*2|painted|mossy|crooked|leaning|rusty|tall|low|narrow|grey|green|red|brown|white|yellow|dry|damp|clean|patched|strong|forgotten",
-    "near": "behind*3|near*3|beside*3|under|by|in front of*2|next to*2|not far from|below|close to",
+    "near": "behind*3|near*3|beside*3|by|in front of*2|next to*2|not far from|close to|across from|opposite",
     "scene": "gate*2|cart*2|wall*2|well|ditch|hedge*2|fence*2|bench|pond|haystack|barn*2|bridge*2|tree*2|stone*2|shed|trough|ladder"
     "|fountain|post|mill|stable|bush|barrel|statue|oak|tower|hut|wagon|wheel|swing|woodpile|doorway|stairs",
     "building": "mill*3|school*2|chapel*2|well|forge|bakery*2|orchard|sawmill|inn*2|crossroads|stable|market|windmill|tannery|bath house"

@@ -39,7 +39,7 @@ class Impossible(ValueError):
 # A text such as "[a|b*2] dog" is parsed to nodes (str, Alternatives or Mark) and compiled to a chain of choices.
 @dataclass(frozen=True)
 class Mark:
-    """Remember `value` under `key`; the key "" is what `say` returns."""
+    """Where the words to be remembered under `key` begin and end; under the key "" stands what `say` returns."""
 
     key: str
     value: str | int
@@ -92,7 +92,7 @@ def parse_alternatives(pieces: list[str], depth: int, before: list[Node]) -> Alt
     key = re.match(r":(\w+)", pieces[0]) if pieces else None
     if key:
         pieces[0] = pieces[0][key.end() :]
-        options = [(w, (Mark(key[1], text), text)) for o in options for text, w in plain(o[1], o[0])]
+        options = [(w, (Mark(key[1], "begin"), *nodes, Mark(key[1], "end"))) for w, nodes in options]
     elif depth == 1:
         options = [(w, (Mark("", i), *nodes)) for i, (w, nodes) in enumerate(options)]
     if before and isinstance(before[-1], str) and before[-1].endswith("@ "):  # an article must see its word
@@ -100,18 +100,6 @@ def parse_alternatives(pieces: list[str], depth: int, before: list[Node]) -> Alt
         options = [(w, ("@ ", *nodes)) for w, nodes in options]
     total = sum(w for w, _ in options)
     return Alternatives(tuple((w / total, nodes) for w, nodes in options))
-
-
-def plain(nodes: Nodes, weight: float) -> list[tuple[str, float]]:
-    """Every text that some nodes can make, with its weight."""
-    texts = [("", weight)]
-    for node in nodes:
-        if isinstance(node, Alternatives):
-            tails = [tail for w, option in node.options for tail in plain(option, w)]
-            texts = [(text + tail, w * v) for text, w in texts for tail, v in tails]
-        elif isinstance(node, str):
-            texts = [(text + node, w) for text, w in texts]
-    return texts
 
 
 @dataclass(frozen=True)
@@ -127,6 +115,7 @@ class Option:
         if isinstance(node, str):
             return [Option(self.weight, self.text + node, self.marks, rest)]
         if isinstance(node, Mark):
+            assert not self.text or not node.key, f"{self.text!r} must be told apart before {{{node.key}}} is known"
             return [Option(self.weight, self.text, (*self.marks, node), rest)]
         return [Option(self.weight * w, self.text, self.marks, nodes + rest) for w, nodes in node.options]
 
@@ -161,7 +150,7 @@ class Step:
             assert any(options[i].rest for i in grow), f"options begin alike: {[options[i].text for i in grow][:4]}"
             options = [new for i, o in enumerate(options) for new in (o.grown() if i in grow and o.rest else [o])]
             assert len(options) < LIMIT, f"too many options, such as {options[0].text!r}"
-        while len(options) == 1 and options[0].rest and not isinstance(options[0].rest[0], Alternatives):
+        while len(options) == 1 and options[0].rest and isinstance(options[0].rest[0], str):
             options = options[0].grown()
         self.texts = [option.text for option in options]
         self.weights = [option.weight for option in options]
@@ -216,17 +205,19 @@ class Teller:
         else:
             step = compiled(self.held + text)
             self.held = ""
-        answer = 0
+        answer = begun = 0
         while step is not None:
             choice = step.choice(self.names)
             taken = self.decide(choice)
+            for mark in step.marks[taken]:
+                if not mark.key:
+                    answer = int(mark.value)
+                elif mark.value == "begin":
+                    begun = len(self.parts)
+                else:
+                    self.know(**{mark.key: "".join(self.parts[begun:])})
             self.parts.append(choice.texts[taken])
             self.bits += choice.bits[taken]
-            for mark in step.marks[taken]:
-                if mark.key:
-                    self.know(**{mark.key: str(mark.value)})
-                else:
-                    answer = int(mark.value)
             step = step.next[taken]
         return answer
 
