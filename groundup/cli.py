@@ -20,6 +20,7 @@ os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 app = App(
     name="groundup",
     version=__version__,
+    suppress_keyboard_interrupt=False,  # main() says how to go on
     help_format="plaintext",  # its own text needs no markup, and the parser for that takes 70 ms to load
     help="Train small language models from the ground up, and know which one is better.\n\n"
     "RECIPE is a preset (`groundup show` lists them) or a YAML file; any value can be overridden as key.sub=value. "

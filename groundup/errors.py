@@ -148,7 +148,7 @@ CODES: dict[str, Explanation] = {
     # sampling
     "bad-prompt": Explanation(
         USAGE,
-        "The prompt cannot be used: it is longer than the model's context leaves room for.",
+        "The prompt cannot be used: it is longer than the model's context, or not valid Unicode.",
     ),
 }
 

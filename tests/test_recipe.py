@@ -273,7 +273,9 @@ def test_an_override_is_read_as_yaml(override: str, value: Any) -> None:
     assert (recipe["stories"] if isinstance(recipe, dict) else recipe) == value
 
 
-@pytest.mark.parametrize("override", ["train.steps", "=5", "train..steps=5", ".steps=5", "train.=5", "", "train.betas=[1"])
+@pytest.mark.parametrize(
+    "override", ["train.steps", "=5", "train..steps=5", ".steps=5", "train.=5", "", "train.betas=[1"]
+)
 def test_what_is_no_override_is_refused_and_shown_how(override: str) -> None:
     error = refusal("quickstart", override)
     assert error.code == "recipe-syntax" and error.fix
@@ -322,7 +324,13 @@ def test_the_rungs_have_the_shapes_of_the_design(rung: str, family: str) -> None
     if family == "modern":
         inner = round(inner * 2 / 3 / 64) * 64  # SwiGLU has three matrices
     assert model.family == family
-    assert (model.layers, model.width, model.heads, model.feed_forward, model.context) == (layers, width, heads, inner, context)
+    assert (model.layers, model.width, model.heads, model.feed_forward, model.context) == (
+        layers,
+        width,
+        heads,
+        inner,
+        context,
+    )
     assert model.kv_heads == heads
 
 
@@ -346,9 +354,16 @@ def test_both_families_of_a_rung_have_equal_parameters_within_3_percent(rung: st
 
 
 @given(st.integers(1, 64), st.sampled_from([32, 48, 64, 100]), st.sampled_from(["classic", "modern"]))
-def test_a_width_without_a_feed_forward_gets_four_times_that_or_its_gated_equal(heads: int, size: int, family: str) -> None:
+def test_a_width_without_a_feed_forward_gets_four_times_that_or_its_gated_equal(
+    heads: int, size: int, family: str
+) -> None:
     width = heads * size
-    recipe = validate({"data": {"sources": {"a": {"path": "x"}}}, "model": {"family": family, "layers": 1, "width": width, "heads": heads}}).recipe
+    recipe = validate(
+        {
+            "data": {"sources": {"a": {"path": "x"}}},
+            "model": {"family": family, "layers": 1, "width": width, "heads": heads},
+        }
+    ).recipe
     inner = recipe.model.feed_forward
     assert inner == 4 * width if family == "classic" else inner % 64 == 0 and abs(inner - 8 * width / 3) <= 32.001
 
@@ -390,7 +405,9 @@ OVERRIDES = st.fixed_dictionaries(
 def test_a_resolved_recipe_written_down_resolves_to_itself(
     tmp_path_factory: pytest.TempPathFactory, preset: str, changes: dict[str, Any]
 ) -> None:
-    written = [f"{key}={yaml.safe_dump(value, default_flow_style=True, allow_unicode=False)}" for key, value in changes.items()]
+    written = [
+        f"{key}={yaml.safe_dump(value, default_flow_style=True, allow_unicode=False)}" for key, value in changes.items()
+    ]
     recipe = resolve(preset, written).recipe
     for key, value in changes.items():
         if value is not None and not key.startswith("data.sources.encyclopedia"):
@@ -458,7 +475,9 @@ def test_a_hostile_file_is_refused_in_one_sentence(tmp_path: Path, text: str) ->
     assert time.monotonic() - start < 10
 
 
-@pytest.mark.parametrize("raw", ["name: naïve".encode("latin-1"), "name: x".encode("utf-16"), b"\x00" * 100, bytes(range(256))])
+@pytest.mark.parametrize(
+    "raw", ["name: naïve".encode("latin-1"), "name: x".encode("utf-16"), b"\x00" * 100, bytes(range(256))]
+)
 def test_a_file_that_is_not_utf_8_text_is_refused(tmp_path: Path, raw: bytes) -> None:
     path = tmp_path / "binary.yaml"
     path.write_bytes(raw)

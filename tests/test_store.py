@@ -18,7 +18,16 @@ from hypothesis import strategies as st
 from groundup.errors import GroundupError
 from groundup.store import artifacts, files
 from groundup.store.artifacts import Artifact, identify, load, make
-from groundup.store.files import append_lines, canonical, damage, digest, file_record, read_lines, write_atomic, write_json
+from groundup.store.files import (
+    append_lines,
+    canonical,
+    damage,
+    digest,
+    file_record,
+    read_lines,
+    write_atomic,
+    write_json,
+)
 from groundup.store.runs import Run, all_runs, find
 
 JSON = st.recursive(
@@ -214,7 +223,9 @@ def test_another_part_input_version_or_stage_makes_another_artifact(tmp_path: Pa
 # -- artifacts: failures -----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("failure", [ValueError("broken"), OSError(28, "No space left on device"), KeyboardInterrupt(), SystemExit(1)])
+@pytest.mark.parametrize(
+    "failure", [ValueError("broken"), OSError(28, "No space left on device"), KeyboardInterrupt(), SystemExit(1)]
+)
 def test_a_build_that_fails_leaves_nothing_and_can_be_repeated(tmp_path: Path, failure: BaseException) -> None:
     def fail(directory: Path) -> dict[str, Any]:
         fill(directory)
@@ -226,7 +237,9 @@ def test_a_build_that_fails_leaves_nothing_and_can_be_repeated(tmp_path: Path, f
     assert make(tmp_path, "corpus", 1, {}, [], fill).manifest["counts"] == {"bytes": 12345}
 
 
-def test_a_disk_that_fills_while_the_manifest_is_written_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_disk_that_fills_while_the_manifest_is_written_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def fail(path: Path, value: Any) -> None:
         raise OSError(28, "No space left on device")
 
@@ -318,8 +331,12 @@ DAMAGE: dict[str, Callable[[Path], Any]] = {
     "another artifact's id": lambda path: edit(path, lambda manifest: manifest.update(id="corpus-0000000000000000")),
     "a changed count": lambda path: edit(path, lambda manifest: manifest["counts"].update(bytes=12344)),
     "a path outside": lambda path: edit(path, outside),
-    "an absolute path": lambda path: edit(path, lambda manifest: manifest["files"].update({"/etc/passwd": {"bytes": 1, "sha256": ""}})),
-    "a path with a zero byte": lambda path: edit(path, lambda manifest: manifest["files"].update({"a\0": {"bytes": 1, "sha256": ""}})),
+    "an absolute path": lambda path: edit(
+        path, lambda manifest: manifest["files"].update({"/etc/passwd": {"bytes": 1, "sha256": ""}})
+    ),
+    "a path with a zero byte": lambda path: edit(
+        path, lambda manifest: manifest["files"].update({"a\0": {"bytes": 1, "sha256": ""}})
+    ),
 }
 
 
@@ -421,7 +438,9 @@ def test_a_run_found_by_a_relative_path_knows_its_name_and_lab(tmp_path: Path, m
         assert found.name == "one" and found.path.parent.parent.resolve() == tmp_path
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "null", "{}", '{"chain": {}}', "\x00", "[" * 100_000, '{"chain": []}', '{"chain": [5]}'])
+@pytest.mark.parametrize(
+    "text", ["", "{", "[]", "null", "{}", '{"chain": {}}', "\x00", "[" * 100_000, '{"chain": []}', '{"chain": [5]}']
+)
 def test_a_damaged_lineage_is_damage_of_the_run(tmp_path: Path, text: str) -> None:
     (run,) = lay_out(tmp_path, "one")
     (run.path / "lineage.json").write_text(text)

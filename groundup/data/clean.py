@@ -10,7 +10,7 @@ BLANK_LINES = re.compile(r"\n{3,}")
 
 # WikiText puts spaces around punctuation and ` @-@ ` where a hyphen joined two words.
 MARKS = re.compile(r" @([-,.])@ ")
-CLOSING = re.compile(r" ([,.;:!?)\]%]|'(?:s|m|d|t|ll|re|ve)\b|n't\b)")
+CLOSING = re.compile(r"(?<![=]) (\.(?!\.)|[,;:!?)\]%]|'(?:s|m|d|t|ll|re|ve)\b|n't\b)")
 OPENING = re.compile(r"([(\[]) ")
 QUOTED = re.compile(r'" ([^"\n]*?) "')
 

@@ -13,202 +13,147 @@ OPENINGS = (
 )
 
 HERO = (
-    "[, who lived in {village} with {his} {relative},*2|, [a|one] of the children of {village},|*3] was "
-    "[feeding {pet_name} the {pet_coat} {pet} [in|behind|beside|outside] the <yard>*3"
-    "|brushing {pet_name} the {pet_coat} {pet} [in|behind|beside|outside] the <yard>"
-    "|helping {his} {relative} to [<wash> <number> <roots>|<bake> <number> <cakes>|<mend> @ <look> <tool>]*3"
-    "|<tidying> the <room> [for {his} {relative}|with @ <look> broom|before <meal>]"
-    "|sitting on @ <look> <seat> near <landmark>, [eating|sharing] <taste> <cakes>*2"
-    "|watching <number> <beast> <herd> <resting> <spot>*2"
-    "|carrying @ <box> of <food> [home from|past|to] <landmark>*2"
-    "|waiting for {his} {relative} [near|in front of] <landmark>, with {pet_name} the {pet_coat} {pet} beside {him}]."
+    "[, who lived in {village} with {his} {relative},*2|, one of the children of {village},|*3] was "
+    "[<feeding> {pet_name} the {pet_coat} {pet} <spot>*3"
+    "|helping {his} {relative} to [<wash> <number> <look> <roots>|<bake> <number> <taste> <cakes>|<mend> @ <look> <tool>]*3"
+    "|<tidying> the <room> with @ <look> [broom|brush|cloth]"
+    "|sitting on @ <look> <seat> near <landmark>, <eating> <taste> <cakes>*2"
+    "|watching <number> <beast> <herd>, which were <resting> <spot>*2"
+    "|carrying @ <box> of <taste> <food> [home from|past|to] <landmark>*2"
+    "|<waiting> for {his} {relative} near <landmark>, with {pet_name} the {pet_coat} {pet} beside {him}]."
 )
 
 NATURE = {
-    "spring": "[ The first flowers were <colour> and <colour2>.| Rain <dripped> from the <roofs>.| Young <herd> played"
-    " <spot>.| The air smelled of wet <earth>.|*3]",
-    "summer": "[ The <roofs> were hot in the sun.| Bees hummed <spot>.| The air smelled of dry <earth>.| Nobody in"
-    " {village} wanted to <wash> anything.|*3]",
-    "autumn": "[ Leaves, <colour> and <colour2>, lay on the <roofs>.| The wind <shook> the <roofs>.| Smoke rose from"
-    " the <roofs>.| The air smelled of <earth> and smoke.|*3]",
-    "winter": "[ Snow <covered> the <roofs>.| Ice hung from the <roofs>.| The <herd> stayed in the <yard>.| Smoke"
-    " rose from the <roofs>.|*3]",
+    "spring": "[ The <roofs> were wet with rain.| The first <colour> flowers stood <spot>.| <Event>.*3|*2]",
+    "summer": "[ The <roofs> were hot in the sun.| The <colour> flowers <spot> were dry.| <Event>.*3|*2]",
+    "autumn": "[ The wind <shook> the <roofs>.| <Colour> leaves lay <spot>.| <Event>.*3|*2]",
+    "winter": "[ Snow <covered> the <roofs>.| Ice had formed <spot>.| <Event>.*3|*2]",
 }
-
-SIGHT = (
-    "[ On the way {he} <saw> <number> <beast> <herd> <resting> <spot>.*3"
-    "| [Near|Behind|Not far from] <landmark> {he} met [<person>], who was carrying <number> <wares>."
-    "| {Pet_name} the {pet} [came too|ran ahead|followed {him}|trotted behind].*2|*3]"
-)
-
-GATHERING = " [So|At once] {name} <picked> @ <box> of {food} {field}"
-FETCHING = " [So|At once] {name} [took|fetched] @ <box> of [dried|last year's|stored] {food} from the <room>"
-ROAD = "[,| and] put on {his} <clothing> and <walked> <slowly> <along> the <way> <path> to {home_place}."
+GATHERING = " [So|At once|Without delay] {name} <picked> @ <box> of {food} {field}"
+FETCHING = " [So|At once|Without delay] {name} <took> @ <box> of <stored> {food} from the <room>"
+ROAD = ", put on {his} <colour> <clothing> and <walked> <slowly> <along> the <way> <path> to {home_place}.<sight>"
 
 PLOTS: dict[str, tuple[str, ...]] = {
     "lost": (
-        " <Then> {he} [noticed|saw|found out] that {his} {thing} [was gone|was missing|had disappeared].",
-        " [{maker} the {craft} had made it of {material}|It was made of {material} by {maker} the {craft}], and {he}"
-        " [loved|liked|treasured] it more than [all {his} <belongings>|anything else|any other thing]."
-        " {He} [looked|searched] in the <room> and <spot>, but [found only|saw only|there was only]"
-        " [<number> <beast> <herd>|@ <look> <tool>|@ <colour> <clothing>].\n\n",
-        '"<Oh>!" [{he} cried|said {name}|cried {name}|said {name} <voice>]. "[Where can it be|What shall I do|Who can'
-        ' help me]?" {His} {relative} put down @ <look> <tool> and <said>, "[Ask|Go and ask|You could ask] the ',
+        " <Then> {he} [noticed|saw|found out] that {his} {thing} was <gone>.",
+        " {maker} the {craft} had made it of {material}, and {he} <loved> it more than {his} <colour> <clothing> or {his}"
+        " <look> <tool>. {He} <looked> <spot> and in the <room>, but <found> only <odds>.\n\n",
+        '"<Oh>!" {he} <said> <voice>. "[Where can it be|What shall I do|Who can help me] now?" {His} {relative}, who was'
+        ' <mending> @ <look> <tool>, <said>, "[Ask|Go and ask|You could ask] the ',
         "=animal",
-        ". It lives {home}, and it [sees|hears|notices] everything[.|, even at night.| in {village}.]"
-        ' [But|And] [take|bring] it some {food}!"',
+        '. It lives {home}, and it [sees|hears|notices] every <look> <tool> in {village}. But [take|bring] it some {food}!"',
         "=gathering",
-        ROAD,
-        "\n\nThe {animal} [ate|tasted|chewed] the {food} [one by one|<slowly>|with closed eyes|without a word]"
-        ' and made {sound}. "I saw your {thing} [this morning|yesterday|last night|an hour ago]," it <said> <voice>.'
-        ' "[Look|Search|You will find it] <spot>:where." {name} [thanked it|thanked the {animal}|said goodbye] and'
-        " <walked> there <slowly>. [And there|There] {he} found the {thing}, <state> but whole. How <glad> {he} was!",
-        " <Evening> {he} [hung it over {his} bed|put it on the table|showed it to {pet_name} the {pet}|laid it beside"
-        " the <light>]. [Every {season}|Once a week|From then on], {name} [brought|took|carried] the {animal} [a <box>"
-        " of|some|the best] {food}.",
+        ROAD
+        + '\n\nThe {animal} <ate> the {food} <slowly> and made {sound}. "Your {thing}?" it <said> <voice>. "I <saw> it <when>'
+        ' <spot>, and <number> <beast> <herd> were <resting> there." {name} <walked> back <slowly>. [And there|There] it'
+        " was, <state> but [whole|not broken|unharmed]. How <glad> {he} was!",
+        " <Evening> {he} [hung|put|laid] the {thing} <by> the <look> <light>, and [every {season}|once a week|from then on]"
+        " {he} <took> the {animal} @ <box> of {food}.",
     ),
     "wish": (
-        " <Weeks> {he} had [wished for|wanted|dreamed of] @ ",
+        " <Weeks> {he} had <wished> @ ",
         "=wish",
-        " of {material}, [like|just like] the one that {maker} the {craft} [kept in the window|had made for"
-        " {his} {relative}|sold at the market]. But it cost [<big> <price>:price], and in {his} <box> there were"
-        " only <number>.\n\n",
-        '"[May|Could] I work for [it|the {thing}]?" {he} asked [{maker}|the {craft}] <voice>. "<Yes>," said {maker}.'
-        ' "[Come|Start|Be here] on <day>." So {name} [went|walked|set out] to {mvillage}. [First|On the first day]'
-        " {he} [washed|counted|sorted|carried] <big> <wares>, [then|next|after that] {he} [cleaned|mended|painted]"
-        " the <room>, and [at last|in the end|on the third day] {mhe} let {him} hold {mhis} {tool}.",
-        " {His} [arms|hands|feet|fingers] [hurt|were <state>|were tired], but {he} [sang|smiled|went on|never stopped]."
-        "[ <Meal> was <taste> <dish> and <number> <cakes>.|]\n\n",
-        "<Later> {maker} [opened|unlocked] @ <look> [box|cupboard|chest] and took out the {thing}."
-        ' "[You have earned it|It is yours|This is for you]," {mhe} <said> <voice>[. "Nobody works as well as you."|.]'
-        " {name} was so <glad> that {he} <walked> home [singing|laughing|dancing|without stopping]."
-        " <Evening> {he} showed the {thing} to [{his} {relative}|{pet_name} the {pet}|everyone], and"
-        " [from that day|all that {season}|for many years] it [was good for {use}|served for {use}].",
+        " of {material}, like the one that {maker} the {craft} had made for <person>. But it cost <many> <price>, and in"
+        " {his} <look> <box_name> there were only <number>.\n\n",
+        '"<May> I work for it?" {he} asked {maker} <voice>. "<Yes>," {mhe} <said>. "Come on <day>." So {name} <walked> to'
+        " {mvillage} with {his} <look> <tool>.<sight> First {he} <washed> <big> <wares>, then {he} <fixed> the <room>, and"
+        " in the end {mhe} let {him} hold {mhis} {tool}. {His} <limbs> <hurt>, but {he} never stopped. There was"
+        " <dish> for <meal>, with <number> <taste> <cakes>.\n\n",
+        '<Later> {maker} <opened> @ <look> [box|cupboard|chest] and <took> out the {thing}. "[You have earned it|It is yours'
+        '|This is for you]," {mhe} <said> <voice>. {name} was so <glad> that {he} <walked> home <singing>.',
+        " <Evening> it stood <by> the <look> <light>, ready for {use}, and {pet_name} the {pet} <slept> <slowly> beside it.",
     ),
     "quarrel": (
         " {His} friend ",
         "=friend",
-        " [came|came over|came running] from <landmark> with @ <look> <tool>. They [played|worked|talked]"
-        " <spot> until {friend} [wanted|asked for|reached for] {name}'s {thing}.\n\n",
-        '"[It is mine|That is my {thing}|Leave it alone]!" [cried {name}|{name} cried|said {name} <voice>]. "[You'
-        ' never share|You are not fair|I only want to hold it]!" [cried|answered|said] {friend}. They both [pulled'
-        "|tugged], and [down it fell|it fell down|it flew] <spot>:where. Now it was <dirty> and <dirty2>. {friend}"
-        " <walked> home [without a word|in tears|with @ <colour> face], and {name} [stood|stayed] there, <sad> and <sad2>.",
-        "\n\nAll [afternoon|day|evening] the <room> seemed [empty|dark|too quiet|cold]. Even the <taste> <dish> [tasted of"
-        ' nothing|did not help]. "[A {thing} cannot laugh|A {thing} is only a {thing}|You can clean a {thing}]," said'
-        ' {his} {relative} <voice>. "[A friend can|A friend is more|A friend is harder to mend]." {name} thought about'
-        " [this|it] [while {he} fed {pet_name} the {pet}|for a long time|under the blanket].\n\n",
-        "<Later> {he} [washed|cleaned|wiped] the {thing} and took it to {friend}, with @ <box> of <taste> <food>."
-        ' "I am sorry," {he} said. "[So am I|I am sorry, too|I missed you]," {friend} <said>, and {fhe} [smiled|laughed'
-        "|gave {him} <number> <cakes>]. They were <glad> again.",
-        " [Since then|From that day on], the {thing} has [stayed with {name} on <day> and with {friend} on <day2>|lived"
-        " in a <box> that belongs to both|belonged to {name} and {friend} together].",
+        " <walked> over from <landmark> with <odds>. They <played> <spot>, until {friend} <reached> {name}'s {thing}.\n\n",
+        '"[It is mine|That is my {thing}|Leave it alone]!" {name} <cried>. "You [never share|are not fair|are <bad_child>]!"'
+        " {friend} <cried>. They both pulled, and [down it fell|it flew away and landed] <spot>. Now the {material} was <dirty>"
+        " and <dirty2>. {friend} <walked> home <slowly> with @ <colour> face, and {name} stood there, <sad> and <sad2>.\n\n",
+        'All that <part> the <room> seemed <dark_room>, and even the <dish> tasted of nothing. "You can <mend> @ {thing},"'
+        ' <said> {his} {relative}, who was <mending> @ <look> <tool>. "[A friend is harder to mend|But who will <mend> a'
+        ' friendship|But a {thing} cannot laugh with you]." {name} lay <by> the <look> <light> and thought about it.\n\n',
+        '<Later> {he} <took> the {thing} to {friend}, with <gift>. "I am <sorry>," {he} <said> <voice>. "[So am I|I missed'
+        ' you|And I was <bad_child>]," {friend} <said>, and gave {him} <number> <taste> <cakes>. They were <glad> again.',
+        " Since then the {thing} has [belonged to both|stood <by> the <look> <light> of {name} one week and of {friend} the next"
+        "|been kept in @ <look> box for {name} and {friend} together].",
     ),
     "help": (
-        " [A <weak> <cry> came from|{He} heard a <weak> <cry> near|Something <moved> near] <landmark>. It was @ ",
+        " From behind @ <look> <scene> came @ <weak> <cry>. It was @ ",
         "=animal",
-        ", [caught|stuck] [under @ <look> <tool>|between two <roofs>|in @ <look> <tool>].",
-        ' "[Please|Oh, please] help me," it [said|whispered|begged] <voice>. "I [live|have my home] {home}, and I [am'
-        ' too tired|am too weak|have hurt my foot]."\n\n',
-        "{name} [was not afraid|did not wait|thought for a moment]. {He} [lifted|pulled|pushed] and [turned|shook],"
-        " until [it was free|the {animal} was free]. [Then|After that] {he} wrapped it in {his} <clothing> and [carried"
-        " it|took it] home to {home_place}, [past <landmark>|<along> the <way> <path>].",
+        ', <stuck> under @ <look> <tool>. "[Please help me|Oh, help|Take me home]," it <said> <voice>. "I live {home}, and my'
+        ' <limb> <hurts>."\n\n',
+        "{name} was not afraid. {He} <pushed> the <look> <tool> aside, wrapped the {animal} in {his} <colour> <clothing> and"
+        " <took> it home to {home_place}, past <landmark> and <along> the <way> <path>.",
         "=gathering",
-        ", for [that is what @ {animal} likes best|nothing tastes better to @ {animal}]. It ate [<big>|<number>]"
-        " [of them|mouthfuls], and [soon|then] it made {sound}.\n\n",
-        "<Later> {name} lost {his} way [in the fog|in the dark|in the cold rain|behind the hills], [with"
-        " {pet_name} the {pet}|with @ <box> of <food>]. {He} was <sad>, and the <path> was <way>. <Then> {he} heard"
-        ' {sound}. "[Follow me|Come with me|This way]," said the {animal}. "[You carried me home|You helped me once|I'
-        ' have not forgotten you]." They <walked> [side by side|together|one behind the other], past <landmark> and'
-        " [past <number> <beast> <herd>|across @ <look> bridge|through the <way> lane], until [{name} saw|they saw] the"
-        " [lights|roofs|chimneys] of {village}.",
-        " {His} {relative} [was waiting|stood] at the [door|gate|window] with <taste> <dish>. [The next day|Next morning]"
-        " there [was @ <box> of|were fresh] {food} {home}.",
+        ", for nothing tastes better to @ {animal}. It <ate> <number> of them <slowly>, lay down <spot> and made {sound}.\n\n",
+        "<Later> {name} lost {his} way <spot>, with <gift>. {He} was <sad> and <sad2>, and [the <path> was <way>|<event>]."
+        ' <Then> {he} heard {sound}. "<Come>," <said> the {animal} <voice>. "[You carried me home|You helped me once|I know'
+        ' you]." They <walked> past <landmark> and past <number> <beast> <herd>, until they saw the <look> <roofs> of {village}.',
+        " {His} {relative} was waiting with <dish> and <number> <taste> <cakes>. [The next day|On <day>] there [was|stood] @ <box>"
+        " of {food} {home}.",
     ),
     "storm": (
-        " <Dark> clouds [came|rolled|rose] over <landmark>, and <then2> [thunder|the wind|a storm] shook the <roofs>."
-        " {Pet_name} the {pet} [ran away|ran off|fled] <slowly2>.\n\n",
-        '"{pet_name}! {pet_name}!" [cried|called|shouted] {name}, but [only the wind answered|nobody answered|the storm'
-        " was louder]. {He} pulled on {his} <clothing> and [ran|hurried|climbed] after the {pet}, past <landmark> and"
-        " <along> the <way> <path>. [Branches|Hats|Leaves|Buckets|Tiles] flew through the air. {He} looked <spot>, but"
-        " [found only|there was only] @ <look> <tool>. {He} was <sad> and <dirty>. [At last|In the end] {he} came to the"
-        " home of the ",
+        " <Dark> clouds <rolled> over <landmark>, and <then> thunder <shook> the <roofs>. {Pet_name} the {pet} ran away"
+        " <slowly2>.\n\n",
+        '"{pet_name}! {pet_name}!" {name} <cried>, but [only the wind answered|nobody answered|the storm was louder]. {He}'
+        " pulled on {his} <colour> <clothing> and <walked> after the {pet}, past <landmark> and <along> the <way> <path>."
+        " <Odds_flew> through the air. {He} <looked> <spot>, but <found> only <odds>. [At last|In the end], <sad> and"
+        " <dirty>, {he} came to the home of the ",
         "=animal",
         ", {home}.\n\n",
-        '"[Come in|Come closer|Sit down]," [said|called|whispered] the {animal}, and made {sound}. [And who|Who] sat'
-        ' beside it, <dirty> but safe? {Pet_name} the {pet}! "[It came to me when the thunder began|It was as afraid as'
-        ' you are|I told it that you would come]," the {animal} <said> <voice>. {name} [hugged|stroked|kissed]'
-        " {his} {pet}. [Together|All three] they [listened to|waited for the end of] the [rain|storm|thunder] and"
-        " [told stories|sang songs|counted to <ten>|shared <number> <cakes>].\n\n",
-        "[When the sky was clear|After the storm], [the lanes were full of mud|there was mud everywhere|the <path> had"
-        " turned to mud], and @ <look> [tree|fence|wall|cart] lay <spot>. {name} <walked> home <slowly>, with {pet_name} in"
-        " {his} arms. {His} {relative} was <glad> and [made|cooked|warmed] <taste> <dish>.",
-        " <Later> they [took|carried|brought] the {animal} @ <box> of {food}, because [it had kept {pet_name} safe|a"
-        " friend in a storm is a friend for life|that is what it likes best].",
+        '"<Come>," the {animal} <said> <voice>, and made {sound}. And who sat there, <state> but safe? {Pet_name}! "[It came|I'
+        ' found it|I met it] <spot>," said the {animal}, "and it was <sad>." {name} <hugged> {his} {pet}. [Together|All three]'
+        " they waited for the end of the storm, counted to <many> and ate <number> <taste> <cakes>.\n\n",
+        "Then the lanes were full of mud, and @ <look> [tree|fence|cart|roof] lay <spot>. {name} <walked> home <slowly>,"
+        " where {his} {relative} <cooked> <dish> with <number> <taste> <cakes>.",
+        " <Later> they <took> the {animal} @ <box> of {food}, @ <look> <tool> and <number> <taste> <cakes>.",
     ),
     "market": (
-        " [It was market day in|That was the day of the market in|There was to be a market in] ",
+        " [It was|That was] market day in ",
         "=town",
-        ', and {his} {relative} [gave|handed] {him} <big> <wares>:goods to sell. "[Bring|Buy] [me|us] <number>'
-        ' <food>:shopping, and [be home before dark|do not lose the money|spend the rest as you like]," {rhe}'
-        " <said> <voice>.",
-        " {name} put on {his} <clothing> and <walked> <slowly> <along> the <way> <path> to {town}.",
-        "\n\n[Everyone in {town}|The whole of {town}|All {town}] was [busy|noisy|cheerful] that {day}. There were <taste>"
-        " <cakes>, <colour> and <colour2> <clothing>s, and <number> <beast> <herd>, and [above it all|behind the stalls]"
-        " [stood|one could see] {sight}. {name} [called|shouted] until {he} had sold [all|nearly all] the {goods} [to"
-        " <person>|to <person> and <person2>|for a good price]. Then {he} [bought|paid for] the {shopping}, and <number>"
-        " coins were left.",
-        " {He} [could have bought|nearly bought] <taste> <cakes>, but [on the way|near the last stall] {he} [found|met] @ ",
+        ', and {his} {relative} gave {him} <big> <wares>:goods to sell. "Bring <number> <look> <wares>:shopping and @ <box> of'
+        ' <food>," {rhe} <said>. {name} put on {his} <colour> <clothing> and <walked> <slowly> <along> the <way> <path>'
+        " to {town}.<sight>\n\n",
+        "There were <taste> <cakes>, <colour> <clothing>s and <number> <beast> <herd>, and behind the stalls stood {sight}."
+        " {name} sold the {goods} to <person> for <big> coins. [But on|On] the way back {he} <found> @ ",
         "=animal",
-        " [with a hurt foot|shivering|too weak to move] <spot>. So {he} [spent the money|paid <number> coins] on @ <box>"
-        " of {food}, [and the {animal} ate <slowly>|and fed the {animal}] until it made {sound}.\n\n",
-        "It was [late|dark] when {name} <walked> home, and [soon|suddenly] {he} [could not see|lost] the <path>. [But"
-        " who|Who] came [out of the dark|through the grass|from behind @ <look> [tree|fence|wall]]? The {animal}!"
-        " It [knew|remembered] the way, and [led|took] {him} to {village}. {His} {relative} [counted|took] the {shopping}"
-        ' and asked, "[And the rest of the money|What did you buy with the rest]?" "[A friend|A guide|A lamp for the road],"'
-        " <said> {name} <voice>.",
-        " <Evening> they ate <taste> <dish>, and [the best of it was kept for|they often spoke of|they drank to] the"
-        " {animal} [that lives|which lives] {home}.",
+        " <spot>, <sad> and <state>. So {he} turned round and spent <number> coins on @ <box> of {food}. The {animal} <ate>"
+        " <slowly> and made {sound}.\n\n",
+        "It grew dark. {name} could no longer see the <way> <path>, and <event>. <Then> somebody came from behind @ <look>"
+        ' <scene>: the {animal}! It <walked> ahead, past <landmark>, and <took> {him} to {village}. "And the other coins?" asked'
+        ' {his} {relative}, and counted the {shopping}. "I bought a [friend|guide] with them," {name} <said> <voice>.',
+        " <Evening> they ate <dish> and <number> <taste> <cakes>, and spoke <voice> of the {animal} that lives {home}.",
     ),
     "secret": (
-        " [Nobody|No one] [in {village}|at home|at school] knew that {he} had a secret. [Each|Every] <part> {he}"
-        " [put|hid] @ <box> of ",
+        " Nobody [in {village}|at home|at school] knew {his} secret. [Each|Every] <part> {he} hid @ <box> of ",
         "=food",
-        " under {his} <clothing> and <walked> <slowly> <along> the <path>. [Nobody|No one] [asked|saw] why.\n\n",
-        "But {his} friend ",
+        " under {his} <colour> <clothing> and <walked> <slowly> <along> the <way> <path>.<sight>\n\n",
+        "{His} friend ",
         "=friend",
-        " [noticed|saw|wondered] it, and one <part2> {fhe} followed {name} past <landmark> to {home_place}. There [sat|lay]"
-        ' @ {animal} with <number> little ones, <warm> as <buns2>. "<Oh>!" <said> {friend} <voice>. {name} turned'
-        ' round <slowly>. "[You must not tell|Please tell nobody|It is a secret]," {he} said. "The [dogs|boys|hunters]'
-        ' would [frighten|chase|wake] them." "[I promise|Not a word|You can trust me]," {friend} <said>. {Fhe} [held out'
-        "|gave them] <number> {food}, and the {animal} made {sound}.\n\n",
-        "[From then on|After that] they [went|came] together. {name} brought the {food} and {friend} brought [<taste>"
-        " water|dry hay|@ <colour> blanket|@ <look> <box>]. [They worked <slowly> and spoke <voice>|They hardly spoke]."
-        " [Once|On <day>|One <part>] {his} {relative} asked {him} [why his hands smelled so|where all the {food} went],"
-        " [but {he} only smiled|but {he} said nothing|and {he} became <colour> in the face].",
-        " <Later> the little ones [were big|were strong|could walk], and the whole family [came|marched] past <landmark>"
-        ' in [a row|the <light>]. <Person> [stopped|stared] and <said>, "[Whose|What] [are these|is this]?"',
-        " {name} and {friend} [looked at each other|smiled] and kept their secret.",
+        " <saw> it, and on <day> {fhe} followed {name} past <landmark> to {home_place}. There, <by> @ <look> <tool>, lay @ {animal} with <number> <beast>"
+        ' little ones. "<Oh>!" {friend} <said> <voice>. {name} turned round <slowly>. "[Tell nobody|Please tell nobody|Say'
+        ' nothing]! The <herd> would <frighten> them." "<Promise>," {friend} <said>, and gave them <number> {food}. The {animal}'
+        " made {sound}.\n\n",
+        "From then on they came together. {name} brought the {food}, and {friend} brought <gift>. [Once|On <day>] {his}"
+        ' {relative}, who was <mending> @ <look> <tool>, <said>, "Where does all the {food} go?" {name} became <colour> in the'
+        ' face. "I <like> it so much," {he} <said> <voice>.',
+        " <Later> the little ones were <big_now>, and the whole family <walked> past <landmark>. <Person> dropped @ <look> <tool>"
+        ' and cried, "<Oh>!" [But {name}|{name}] and {friend} [looked at each other|smiled] and kept their secret.',
     ),
     "learn": (
-        " More than anything, {he} wanted to [become|be] @ [good|real|great] {dream} [one day|some day|like {dmaker}].",
-        ' [So on|On] <day> {he} <walked> to {dvillage} with @ <box> of <food> and asked <voice>, "[Will you|Could you|Please,'
-        ' will you] teach me?" {dmaker} [put down|laid aside] {dhis} {dtool}. "<Yes>," {dhe} said. "[You can|You may|Let us]'
-        " [begin|start] with @ ",
+        " More than anything, {he} wanted to <become> @ <great> {dream}.",
+        ' On <day> {he} <walked> to {dvillage} with <gift> and asked <voice>, "Will you teach me?" {dmaker} put down {dhis}'
+        ' {dtool}. "<Yes>," {dhe} <said>. "[Begin|Start] with @ ',
         "=task",
-        '."\n\nThe first {thing} was [as <bad> as @ <look> <tool>|<bad> and <bad2>|too <bad>]. The second [broke|fell apart]'
-        " [on the way to <landmark>|before <meal>|when @ [hen|goat|child] looked at it]."
-        ' "<Oh>," {he} <said> <voice>. "[I will never learn it|My hands are too slow|What am I doing wrong]?"'
-        ' {dmaker} [laughed|smiled]. "[My first {thing}|The first one I made] was eaten by [<number> <herd>|@ <herd1>]," {dhe}'
-        ' said. "[Try again|Once more], and [hold your breath|count to <ten>|think of @ <look> <tool>|sing]."\n\n',
-        "For <number> days {name} [practised|tried|worked] [from morning to evening|until {his} fingers were <dirty>|after"
-        " school]. [{Pet_name} the {pet} [watched|slept] <spot>. |<Meal> was <dish>, every day. |]In the end there stood a"
-        " {thing} of {material}, [straight and strong|<fine> and <fine2>|without a fault]. [Even {dmaker}|{dmaker}] [had"
-        ' nothing to say|turned it over <number> times] and then <said>, "[This is good work|I could not do it better|You'
-        ' have the hands of @ {dream}]."',
-        " {name} was <glad>. <Evening> {he} gave the {thing} to {his} {relative}, [who used it for {use}|for it was good for"
-        " {use}] [all that {season}|as long as it lasted|every day]. [And the|The] first one, the <bad> one, [stands|is kept]"
-        " [in the <room> at home|beside {his} bed] to this day.",
+        '."\n\nThe first {thing} was <bad> and <bad2>. The second broke on the way to <landmark>, when <event>. "<Oh>," {he}'
+        ' <said> <voice>. "[I will never learn it|My hands are too slow|What am I doing wrong?]" {dmaker} smiled. "My first {thing}'
+        ' was eaten by <number> <beast> <herd>," {dhe} <said>. "Try again, and think of @ <look> <tool>."\n\n',
+        "For <number> days {name} <practised>, while {pet_name} the {pet} slept <spot>. There was <dish> for <meal>. In the end"
+        ' there stood a {thing} of {material}, <fine> and <fine2>. {dmaker} turned it over <number> times and <said>, "You'
+        ' have the hands of @ <great> {dream}."',
+        " {name} was <glad>. <Evening> {he} gave the {thing} to {his} {relative}, for it was good for {use}. The first one, the"
+        " <bad> one, still stands <by> the <look> <light>.",
     ),
 }
 
@@ -220,30 +165,30 @@ ENTRIES: dict[str, tuple[str, tuple[str, ...], str]] = {
         "| is [an animal|a wild animal|a small wonder] that lives {home}.",
         (
             "[Its home is|You can find it|It lives|Its nest is] {home}, where <person>[, <ago>,| once]"
-            " [counted|saw] <many> of them[| on one <part>| within <number> days].",
+            " <counted> <many> of them <spot>.",
             "[It feeds on|It eats|Its favourite food is|It likes] {food}, [which it finds {field}|such as grow {field}]"
-            "[.|, and in a good year it [hides|stores|eats] <many> of them in one <part>.]",
+            "[.|, and <ago> one ate <many> of them in @ <look> <scene>.]",
             "[It comes out|It wakes|It leaves its home|You may see it] {hour}[.|, [often|usually] with"
             " <number> others.|, and then it goes [past|round] <landmark>.]",
             "[When it is <glad>, it makes|A <glad> {animal} makes|Its voice is] {sound}, which [can be heard|carries] as"
             " far as <landmark>[.| on @ <autumn> <part>.]",
-            "[It is known for|It is good at|People praise it for] {skill}. <Ago>, one [helped|surprised|followed] <person>"
-            " near <landmark>.",
-            "[In winter it|When the snow comes, it|During the cold months it] {winter}.",
+            "[It is known for|It is good at|People praise it for] {skill}. <Ago>, one [helped|surprised|followed|met] <person>"
+            " <spot>.",
+            "[In winter it|When the snow comes, it|During the cold months it] {winter}, and <ago> <person> found one <spot>.",
         ),
         "[The children of|The people of|An old song from] <village> [call|calls] it <kind> and <kind2>[.|, but <kind3>.]",
     ),
     "plants": (
         " is a plant with {flower} flowers.| is a plant that grows {field}.",
         (
-            "[It grows|It is found|One finds it] {field}, where <person>[, <ago>,| once] counted <many> of them[| in one <part>].",
+            "[It grows|It is found|One finds it] {field}, where <person>[, <ago>,| once] <counted> <many> of them <spot>.",
             "[Its {food} are ripe|Its {food} are gathered|One can pick its {food}] in {ripe}. <Ago>, <person> [filled|brought"
             " home] <number> <boxes> near <landmark>.",
             "[The {food} are made into|People turn the {food} into|In the kitchen the {food} become] {made_into}, [which|and"
             " that] [goes well|is served|tastes best] with <taste> <dish> and <taste> <cakes>.",
             "[Animals such as the {eater} live on it|The {eater} eats from it|It is a favourite of the {eater}], and <ago>"
             " <number> of these animals [emptied|visited] @ <look> garden near <landmark>.",
-            "[Children|Painters|Poets] [like|love] its flowers, which are {flower}, and <person> of <village>[, <ago>,| once]"
+            "[Children|Painters|Poets] [like|love] its flowers, which are {flower}, and <person>[, <ago>,| once]"
             " made a picture of <many> of them.",
         ),
         "[A branch of it|A little of its wood|Its scent], [it is said|they say in <village>], [keeps <weather> away|brings"
@@ -274,7 +219,7 @@ ENTRIES: dict[str, tuple[str, tuple[str, ...], str]] = {
             " {he} will] <wash> <roots> [there|with <person>][.|, or <bake> <cakes>.]",
             "[{His} greatest treasure is|{He} owns|{He} is proud of] a {thing} of {material}, which <ago> fell into @ <look> <tool>"
             " [near|in front of] <landmark>.",
-            "[{He} wants to become|{He} dreams of becoming|One day {he} will be] a {dream}, as <person> of <village> <said2>.",
+            "[{He} wants to become|{He} dreams of becoming|One day {he} will be] a {dream}, as <person> <said2>.",
             "[{His} village is|{He} was born in|{His} home is] {village}, and {he} once [counted|met] <many> <herd> on the"
             " way to <landmark>.",
         ),
@@ -300,7 +245,7 @@ ENTRIES: dict[str, tuple[str, tuple[str, ...], str]] = {
         (
             "[It is made by|It comes from|One orders it from] {maker} the {craft} of {mvillage}, and <ago> <person> [paid|gave]"
             " <big> <price> for one.",
-            "[It is good for|It is used for|People need it for] {use}, and <person> of <village>[, it is said,|] has <number>"
+            "[It is good for|It is used for|People need it for] {use}, and <person>[, it is said,|] has <number>"
             " of them[| in the <room>| beside the <light>].",
             "[Only {material} is used|{Material} is what it needs|The best ones are all {material}], [bought|brought] from"
             " <village> in <boxes>, and <ago> [it took <number> days|<number> people helped] to make <many>.",
@@ -314,7 +259,7 @@ ENTRIES: dict[str, tuple[str, tuple[str, ...], str]] = {
     "seasons": (
         " is the season of {its_weather}.| is the season when people {work}.",
         (
-            "[In the villages people|Everyone has to|Those who have fields] {work}, and <ago> <person> of <village> worked"
+            "[In the villages people|Everyone has to|Those who have fields] {work}, and <ago> <person> worked"
             " <many> days without rest.",
             "[Ripe are then|The gardens give|People gather] {its_food}, and <box2> of them are carried past <landmark> on"
             " @ <autumn> <part>.",
@@ -363,7 +308,7 @@ PAIRS: dict[str, str] = {
     "|{Name} <walked> home <slowly>, because {he}~{other_he} was <sad>.]",
     "article": "[{Name} was sitting on @ <look> <seat> <near> <landmark>.|There was @ <look> <tool> <spot>."
     "|{His} {relative} had @ <colour> <clothing>.|{Name} found @ <look> <tool> and took it home.]",
-    "order": "[{Name} found the <look>%<tool> <spot>.|{Name} ate the <taste>%<cakes> <spot>."
+    "order": "[{Name} found the <look>%<tool> <spot>."
     "|The <beast>%<herd> were <resting> <spot>.|{Name} lost {his} <colour>%<clothing> <near> <landmark>.]",
     "tense": "[{Name} was watching~watched the <herd> <spot>.|{Name} did not find~found the <look> <tool>."
     "|{Name} wanted to help~helped {his} {relative}.|{Name} could hear~heard the <herd> <spot>."

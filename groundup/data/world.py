@@ -65,8 +65,15 @@ def parse(text: str) -> Nodes:
 def word_list(match: re.Match[str]) -> str:
     options = words.WORDS[match[1].lower()]
     if match[1][0].isupper():
-        options = "|".join(option[0].upper() + option[1:] for option in options.split("|"))
+        options = "|".join(capital(option) for option in options.split("|"))
     return f"[{options}]"
+
+
+def capital(option: str) -> str:
+    """The option as the beginning of a sentence; ^ is the article A or An."""
+    if option.startswith("@"):
+        return "^" + option[1:]
+    return re.sub(r"\w", lambda letter: letter[0].upper(), option, count=1)
 
 
 def parse_sequence(pieces: list[str], depth: int) -> tuple[Nodes, float]:
@@ -95,9 +102,9 @@ def parse_alternatives(pieces: list[str], depth: int, before: list[Node]) -> Alt
         options = [(w, (Mark(key[1], "begin"), *nodes, Mark(key[1], "end"))) for w, nodes in options]
     elif depth == 1:
         options = [(w, (Mark("", i), *nodes)) for i, (w, nodes) in enumerate(options)]
-    if before and isinstance(before[-1], str) and before[-1].endswith("@ "):  # an article must see its word
-        before[-1] = before[-1][:-2]
-        options = [(w, ("@ ", *nodes)) for w, nodes in options]
+    if before and isinstance(before[-1], str) and before[-1].endswith(("@ ", "^ ")):  # an article must see its word
+        article, before[-1] = before[-1][-2:], before[-1][:-2]
+        options = [(w, (nodes[0], article, *nodes[1:]) if key else (article, *nodes)) for w, nodes in options]
     total = sum(w for w, _ in options)
     return Alternatives(tuple((w / total, nodes) for w, nodes in options))
 
@@ -132,12 +139,14 @@ class Choice:
 def undecided(options: list[Option]) -> set[int]:
     """Indices of the options that must be grown before the text can tell them from the others."""
     order = sorted(range(len(options)), key=lambda i: options[i].text)
-    found = {i for i, option in enumerate(options) if option.rest and (not option.text or option.text.endswith("@ "))}
+    found = {
+        i for i, option in enumerate(options) if option.rest and (not option.text or option.text.endswith(("@ ", "^ ")))
+    }
     for place, i in enumerate(order):
         for j in order[place + 1 :]:
             if not options[j].text.startswith(options[i].text):
                 break
-            found |= {i, j}
+            found |= {i, j} if options[i].text == options[j].text else {i} if options[i].rest else {j}
     return found
 
 
@@ -178,7 +187,8 @@ class Step:
 
 
 def with_article(text: str) -> str:
-    return re.sub(r"@ (?=(\w))", lambda m: "an " if m[1] in "aeiou" else "a ", text) if "@" in text else text
+    """Each @ as a or an, each ^ as A or An."""
+    return re.sub(r"([@^]) (?=(\w))", lambda m: ("a" if m[1] == "@" else "A") + "n" * (m[2] in "aeiou") + " ", text)
 
 
 @lru_cache(maxsize=None)
@@ -215,7 +225,7 @@ class Teller:
                 elif mark.value == "begin":
                     begun = len(self.parts)
                 else:
-                    self.know(**{mark.key: "".join(self.parts[begun:])})
+                    self.know(**{mark.key: re.sub(r"^an? ", "", "".join(self.parts[begun:]))})
             self.parts.append(choice.texts[taken])
             self.bits += choice.bits[taken]
             step = step.next[taken]
@@ -420,7 +430,7 @@ def title(kind: str, topic: str) -> str:
 
 
 TITLES = "[" + "|".join(title(*topic) for topic in TOPICS) + "]"
-LEAST = 3  # parts of an entry before it may end
+LEAST = 2  # parts of an entry before it may end
 
 
 @lru_cache(maxsize=None)

@@ -34,6 +34,8 @@ def complete(model: Transformer, encoding: Encoding, prompt: str, options: Sampl
     Beyond the context the model sees the last `context` tokens. Raises GroundupError `bad-prompt`.
     """
     context = model.config.context
+    if not prompt.isprintable() and any("\ud800" <= character <= "\udfff" for character in prompt):
+        raise GroundupError("bad-prompt", "the prompt is not valid Unicode text", "type it in UTF-8")
     ids = [encoding.end, *encoding.encode(prompt)]  # every training document begins after an end-of-text token
     if len(ids) > context:
         what = f"the prompt has {len(ids) - 1:,} tokens and the model's context {context:,}"

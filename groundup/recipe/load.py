@@ -128,10 +128,10 @@ def _merge(base: dict[str, Any], layer: dict[str, Any], origin: str, origins: di
             base[key] = {}
             _merge(base[key], value, origin, origins, f"{path}.")
         else:
-            base[key] = value
-            for old in [old for old in origins if old.startswith(f"{path}.")]:
-                del origins[old]
-            origins[path] = origin
+            if isinstance(base.get(key), dict):  # a whole part is replaced by one value
+                for old in [old for old in origins if old.startswith(f"{path}.")]:
+                    del origins[old]
+            base[key], origins[path] = value, origin
 
 
 def _known_keys(model: type[BaseModel], prefix: str = "") -> Iterator[str]:

@@ -48,7 +48,7 @@ def sample_options(run: Run, given: dict[str, Any]) -> Sample:
     """
     try:
         values = resolve(str(run.path / "recipe.yaml")).recipe.model_dump()
-    except GroundupError as error:
+    except GroundupError as error:  # whatever is wrong with it, the run is damaged, not the command
         fix = "restore it from the lineage, or train again"
         raise GroundupError("run-damaged", f"the run's recipe cannot be used: {error.what}", fix) from None
     origins = {f"sample.{key}": "command line" for key in given}

@@ -116,7 +116,7 @@ def _create(found: Run, recipe: Recipe, inputs: Inputs, device: "Device") -> Non
     """Lay out a run directory that explains itself; lineage.json comes last and makes it a run."""
     found.path.mkdir(parents=True, exist_ok=True)
     values = recipe.model_dump(mode="json")
-    write_atomic(found.path / "recipe.yaml", yaml.safe_dump(values, sort_keys=False, allow_unicode=True))
+    write_atomic(found.path / "recipe.yaml", yaml.safe_dump(values, sort_keys=False))
     write_atomic(found.path / tokenizer.FILE, (inputs.tokenizer.path / tokenizer.FILE).read_bytes())
     write_json(found.path / "corpus.json", inputs.corpus.manifest)
     write_json(found.path / "shards.json", inputs.shards.manifest)

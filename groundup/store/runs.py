@@ -28,17 +28,19 @@ class Run:
         """Where the run comes from. Raises GroundupError `run-damaged`."""
         try:
             facts = json.loads((self.path / "lineage.json").read_bytes())
-            if not isinstance(facts["chain"], list):
+            if not all(isinstance(link["id"], str) for link in facts["chain"]):
                 raise TypeError("chain")
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
             what = f"{self.path / 'lineage.json'} cannot be read ({type(error).__name__})"
             raise GroundupError("run-damaged", what, "delete the run and train it again") from None
         return facts
 
     def shards(self) -> Artifact:
         """The shards that the run was trained on, verified. Raises GroundupError `run-damaged`, `artifact-damaged`."""
-        entry = next(entry for entry in self.lineage()["chain"] if entry["stage"] == "shards")
-        return load(self.path.parent.parent / "artifacts" / entry["id"])
+        ids = [link["id"] for link in self.lineage()["chain"] if link["id"].startswith("shards-")]
+        if not ids:
+            raise GroundupError("run-damaged", f"{self.path / 'lineage.json'} names no shards", "train it again")
+        return load(self.path.parent.parent / "artifacts" / ids[0])
 
     def metrics(self) -> Iterator[dict[str, Any]]:
         return read_lines(self.path / "metrics.jsonl")
@@ -118,7 +120,7 @@ def find(lab: Path, name: str) -> Run:
     runs = all_runs(lab)
     if name == "last" and runs:
         return runs[-1]
-    if (Path(name) / "lineage.json").exists():
+    if len(name) < 1000 and (Path(name) / "lineage.json").exists():
         return Run(Path(name).resolve())
     matching = [run for run in runs if run.name == name] or [run for run in runs if run.name.startswith(name)]
     if len(matching) == 1:
@@ -128,5 +130,5 @@ def find(lab: Path, name: str) -> Run:
         raise GroundupError("no-such-run", f"{name!r} fits several runs: {names}", "give more of the name")
     known = ", ".join(run.name for run in runs[-5:]) or "none yet"
     raise GroundupError(
-        "no-such-run", f"there is no run {name!r} in {lab}", f"choose one of: {known}; or name its path"
+        "no-such-run", f"there is no run {name[:80]!r} in {lab}", f"choose one of: {known}; or name its path"
     )

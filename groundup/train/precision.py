@@ -37,7 +37,7 @@ def choose(device: str, precision: str = "auto", compile: bool | str = "auto") -
     have = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if device == "auto":
         device = next(kind for kind in ("cuda", "mps", "cpu") if have[kind])
-    if not have[device]:
+    if not have.get(device):
         raise GroundupError(
             "no-device", f"train.device = {device}, which this machine does not have", "train.device=auto"
         )
