@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -76,8 +77,8 @@ def process(*arguments: str | Path, **options: Any) -> subprocess.Popen[str]:
     """The command line in a process of its own."""
     command = [sys.executable, "-m", "groundup.cli", *map(str, arguments)]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "env": environment} | options
-    return subprocess.Popen(command, **options)
+    pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "env": environment}
+    return subprocess.Popen(command, **(pipes | options))
 
 
 @dataclass(frozen=True)
@@ -311,6 +312,11 @@ def flip_manifest(path: Path) -> None:
     (path / "MANIFEST.json").write_text(json.dumps(manifest))
 
 
+def empty(path: Path) -> None:
+    shutil.rmtree(path)
+    path.mkdir()
+
+
 CHECKPOINT_DAMAGE: dict[str, Callable[[Path], Any]] = {
     "a flipped byte of the model": lambda path: flip(path / "model.safetensors", 5000),
     "a flipped byte of the optimizer": lambda path: flip(path / "optimizer.safetensors"),
@@ -320,7 +326,7 @@ CHECKPOINT_DAMAGE: dict[str, Callable[[Path], Any]] = {
     "a missing manifest": lambda path: (path / "MANIFEST.json").unlink(),
     "a manifest of noise": lambda path: (path / "MANIFEST.json").write_bytes(b"\xff\0" * 50),
     "a manifest that lists no model": flip_manifest,
-    "an empty directory": lambda path: (shutil.rmtree(path), path.mkdir()),
+    "an empty directory": empty,
 }
 
 
@@ -615,7 +621,15 @@ def test_a_signal_saves_and_says_how_to_go_on_and_the_same_command_finishes(
     go: Go, lab: Lab, number: signal.Signals
 ) -> None:
     rarely = [f"train.{what}_every=300" for what in ("valid", "checkpoint", "sample")]
-    command = ("train", lab.recipe, "train.steps=300", "train.log_every=1", *rarely, "--lab", lab.path)
+    command: list[str | Path] = [
+        "train",
+        lab.recipe,
+        "train.steps=300",
+        "train.log_every=1",
+        *rarely,
+        "--lab",
+        lab.path,
+    ]
     with process(*command) as training:
         assert training.stderr and training.stdout
         seen = []
@@ -635,12 +649,22 @@ def test_a_signal_saves_and_says_how_to_go_on_and_the_same_command_finishes(
     assert f"resumed from {kept.path}" in finished.err and checkpoint.select(run, "last").step == 300
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
 def test_ctrl_c_before_training_is_an_interruption_too(tiny: Path, tmp_path: Path) -> None:
-    with process("train", tiny, "--lab", tmp_path / "lab") as started:
+    pipe = tmp_path / "pipe.txt"
+    os.mkfifo(pipe)
+    with process("train", tiny, f"data.sources.mine.path={pipe}", "--lab", tmp_path / "lab") as started:
         assert started.stderr
-        first = started.stderr.readline()  # the corpus is made, the rest is still to come
+        writer = None
+        while writer is None and started.poll() is None:  # until the text is being read
+            try:
+                writer = os.open(pipe, os.O_WRONLY | os.O_NONBLOCK)
+            except OSError:
+                time.sleep(0.02)
         started.send_signal(signal.SIGINT)
-        err = first + started.stderr.read()
+        err = started.stderr.read()
+        if writer is not None:
+            os.close(writer)
     assert "Traceback" not in err
     Outcome(started.returncode, "", err).refused("interrupted")
 
@@ -673,7 +697,8 @@ def test_every_code_is_explained_in_words_and_with_a_documented_exit_code(go: Go
 @pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["run", "--help"], ["explain", "disk-full"]])
 def test_help_needs_none_of_the_heavy_libraries(arguments: list[str]) -> None:
     heavy = ("torch", "daft", "pyarrow", "pydantic", "numpy", "transformers", "tokenizers", "matplotlib")
-    code = f"import sys; from groundup.cli import main; main({arguments}); sys.exit(' '.join(set({heavy}) & set(sys.modules)) or 0)"
+    body = f"main({arguments}); sys.exit(' '.join(set({heavy}) & set(sys.modules)) or 0)"
+    code = f"import sys; from groundup.cli import main; {body}"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert done.stdout

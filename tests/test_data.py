@@ -42,7 +42,8 @@ TEXTS = [
 # Characters that make trouble: line ends, controls, combining marks, characters that NFC changes, wide and odd spaces.
 TROUBLE = st.text(
     st.sampled_from(
-        "a \t\n\r\x00\x0b\x0c\x1c\x85\x7f\ufeff\u2028\u2029\u0301\u030a\u1100\u1161\u11a8\u212b\u2000\u3000\xa0\u037eÅ😀"
+        "a \t\n\r\x00\x0b\x0c\x1c\x85\x7f\ufeff\u2028\u2029"
+        "\u0301\u030a\u1100\u1161\u11a8\u212b\u2000\u3000\xa0\u037eÅ😀"
     )
 )
 
@@ -243,6 +244,7 @@ def as_parquet(column: str = "text") -> bytes:
 
 
 PLAIN = "\n<end>\n".join(TEXTS).encode()
+KINDS = {"txt": PLAIN, "md": PLAIN, "jsonl": as_jsonl(), "csv": as_csv()}
 FILES = {
     "a.txt": PLAIN,
     "a.md": PLAIN,
@@ -256,8 +258,8 @@ FILES = {
     "a.csv": as_csv(),
     "bom.csv": b"\xef\xbb\xbf" + as_csv(),
     "a.parquet": as_parquet(),
-    **{f"{name}.gz": gzip.compress(raw) for name, raw in (("a.txt", PLAIN), ("a.jsonl", as_jsonl()), ("a.csv", as_csv()))},
-    **{f"{name}.zst": zst(raw) for name, raw in (("a.txt", PLAIN), ("a.md", PLAIN), ("a.jsonl", as_jsonl()), ("a.csv", as_csv()))},
+    **{f"a.{kind}.gz": gzip.compress(raw) for kind, raw in KINDS.items()},
+    **{f"a.{kind}.zst": zst(raw) for kind, raw in KINDS.items()},
     "parts.txt.gz": gzip.compress(PLAIN[:30]) + gzip.compress(PLAIN[30:]),  # as pigz and `cat a.gz b.gz` make them
     "parts.txt.zst": zst(PLAIN[:30]) + zst(PLAIN[30:]),
 }  # fmt: skip

@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -100,7 +101,8 @@ def test_a_write_that_fails_in_the_middle_leaves_the_old_file(
     def fail(*_: Any) -> None:
         raise failure
 
-    monkeypatch.setattr(*((os, "fsync") if step == "fsync" else (Path, "replace")), fail)
+    owner: Any = os if step == "fsync" else Path
+    monkeypatch.setattr(owner, step, fail)
     with pytest.raises(type(failure)):
         write_atomic(path, "new")
     assert path.read_text() == "old" and list(tmp_path.iterdir()) == [path]
@@ -307,6 +309,11 @@ def outside(manifest: dict[str, Any]) -> None:
     manifest["files"]["../../secret"] = secret
 
 
+def directory_for_file(path: Path) -> None:
+    (path / "a.txt").unlink()
+    (path / "a.txt").mkdir()
+
+
 DAMAGE: dict[str, Callable[[Path], Any]] = {
     "a flipped bit": lambda path: flip(path / "below" / "b.bin", 5000),
     "a flipped first bit": lambda path: flip(path / "a.txt", 0),
@@ -314,7 +321,7 @@ DAMAGE: dict[str, Callable[[Path], Any]] = {
     "an emptied file": lambda path: os.truncate(path / "a.txt", 0),
     "a longer file": lambda path: (path / "a.txt").write_text("hello, world!"),
     "a deleted file": lambda path: (path / "below" / "b.bin").unlink(),
-    "a directory for a file": lambda path: ((path / "a.txt").unlink(), (path / "a.txt").mkdir()),
+    "a directory for a file": lambda path: directory_for_file(path),
     "no manifest": lambda path: (path / "manifest.json").unlink(),
     "an empty manifest": lambda path: os.truncate(path / "manifest.json", 0),
     "half a manifest": lambda path: os.truncate(path / "manifest.json", 200),
@@ -426,7 +433,7 @@ def test_a_run_is_found_by_name_beginning_path_and_last(tmp_path: Path, monkeypa
     assert find(tmp_path, "alpha-1") == runs[1]  # the whole name wins over longer ones that begin with it
     assert find(tmp_path, str(runs[0].path)) == runs[0]
     for name in ("alpha", "gamma", "half-made", ""):
-        assert refusal(lambda name=name: find(tmp_path, name)).code == "no-such-run"
+        assert refusal(partial(find, tmp_path, name)).code == "no-such-run"
     assert "alpha-12" in refusal(lambda: find(tmp_path, "alpha")).what
 
 

@@ -1,8 +1,8 @@
 """The words of the built-in world: what can exist in it (the world draws from this once), and lists to write with.
 
-Notation of every text here and in `world.py`: `[a|b*3]` is a choice with weights, `<list>` a choice from `WORDS`
-(`<List>` the same with capitals), `[a|b]:key` a choice whose words are remembered as `{key}`, `@ ` the article a or an.
-Choices are nested freely. Everything here was written for groundup.
+Notation of every text here and in `tales.py`: `[a|b*3]` is a choice with weights, `<list>` a choice from `WORDS`
+(`<List>` the same with capitals), `[a|b]:key` a choice whose words are remembered as `{key}`, `@ ` the article a or
+an, `^ ` A or An. Choices nest freely. Everything here was written for groundup.
 """
 
 SEASONS = ("spring", "summer", "autumn", "winter")
@@ -12,15 +12,45 @@ BOYS = ("Ben", "Daniel", "Felix", "Hugo", "Jonas", "Leo", "Oscar", "Peter", "Tom
 RELATIVES = ("grandmother", "grandfather", "aunt", "uncle", "mother", "father")
 MEN = ("grandfather", "uncle", "father")
 PETS = ("kitten", "puppy", "goat", "donkey", "hen", "rabbit", "lamb", "pony", "tortoise")
-PET_NAMES = ("Pip", "Button", "Moss", "Biscuit", "Pepper", "Nutmeg", "Ginger", "Smoky", "Domino")
-PET_NAMES += ("Captain", "Muffin", "Pickle", "Patch", "Thimble", "Juniper", "Velvet", "Rusty", "Waffle")
+PET_NAMES: tuple[str, ...] = (
+    "Pip",
+    "Button",
+    "Moss",
+    "Biscuit",
+    "Pepper",
+    "Nutmeg",
+    "Ginger",
+    "Smoky",
+    "Domino",
+    "Captain",
+    "Muffin",
+    "Pickle",
+    "Patch",
+    "Thimble",
+    "Juniper",
+    "Velvet",
+    "Rusty",
+    "Waffle",
+)
 PET_COLOURS = ("black", "white", "brown", "grey", "spotted")
 
 VILLAGES = ("Fernley", "Oldmere", "Harrowmill", "Stonebeck", "Larkfield", "Elmscombe")
-SITES = ("beside the lake", "at the foot of the windy hill", "at the edge of the forest", "in the quiet valley")
-SITES += ("on the bank of the river", "on the south slope")
-SIGHTS = ("a clock with one hand", "a crooked tower", "a green bridge", "a very deep well", "a red windmill")
-SIGHTS += ("a round chapel",)
+SITES: tuple[str, ...] = (
+    "beside the lake",
+    "at the foot of the windy hill",
+    "at the edge of the forest",
+    "in the quiet valley",
+    "on the bank of the river",
+    "on the south slope",
+)
+SIGHTS: tuple[str, ...] = (
+    "a clock with one hand",
+    "a crooked tower",
+    "a green bridge",
+    "a very deep well",
+    "a red windmill",
+    "a round chapel",
+)
 FEASTS = ("the lantern feast", "the apple feast", "the boat race", "the kite feast", "the cake feast", "the sheep race")
 
 MAKERS = {  # craft: the name and sex of the one person in this world who has it
@@ -83,12 +113,27 @@ ANIMALS = {  # animal: where it can live, its size, possible colours
     "newt": ("water", "small", "orange|green|black"),
 }
 HOMES = {
-    "ground": ("under the old oak", "behind the stone wall", "below the chapel steps", "in the sandy bank")
-    + ("under the hawthorn hedge",),
-    "tree": ("in the hollow elm", "in the tall pine", "inside the empty barn", "above the bell tower")
-    + ("in the crooked willow",),
-    "water": ("beside the mill pond", "among the tall reeds", "under the stone bridge", "behind the waterfall")
-    + ("near the ferry landing",),
+    "ground": (
+        "under the old oak",
+        "behind the stone wall",
+        "below the chapel steps",
+        "in the sandy bank",
+        "under the hawthorn hedge",
+    ),
+    "tree": (
+        "in the hollow elm",
+        "in the tall pine",
+        "inside the empty barn",
+        "above the bell tower",
+        "in the crooked willow",
+    ),
+    "water": (
+        "beside the mill pond",
+        "among the tall reeds",
+        "under the stone bridge",
+        "behind the waterfall",
+        "near the ferry landing",
+    ),
 }
 HOURS = ("at dawn", "at dusk", "at midnight", "before breakfast", "in the early afternoon")
 SOUNDS = ("a low hum", "a sharp whistle", "a short cough", "a soft click", "a happy squeak", "a long sigh")
@@ -121,8 +166,16 @@ PLANTS = {  # plant: what one gathers from it, possible seasons, possible uses, 
     "rose bush": ("rose hips", "winter", "tea|syrup", "red|pink|white|yellow"),
     "juniper bush": ("juniper berries", "autumn|winter", "sauce|tea", "yellow|green"),
 }
-FIELDS = ("on the windy hill", "in the long meadow", "along the river", "in the old orchard", "at the forest gate")
-FIELDS += ("in the quiet valley", "near the lake", "behind the mill")
+FIELDS: tuple[str, ...] = (
+    "on the windy hill",
+    "in the long meadow",
+    "along the river",
+    "in the old orchard",
+    "at the forest gate",
+    "in the quiet valley",
+    "near the lake",
+    "behind the mill",
+)
 
 WEATHER = {  # weather: season it belongs to, what it does, what people do then
     "rain": ("spring", "turns the lanes to mud", "stay indoors and mend their clothes"),
@@ -150,13 +203,11 @@ WORDS = {
     "ago": "<number> years ago*4|last <season>|long ago|not long ago|<number> weeks ago|on @ <part> last <season>",
     # counting
     "day": "Monday|Tuesday|Wednesday|Thursday|Friday|Saturday",
-    "day2": "Sunday",
     "slowly2": "into the fields|towards the forest|down the lane|up the hill|across the meadow",
-    "then2": "suddenly|soon|then|at once",
     "picked": "picked|gathered|collected",
     "look2": "nervous|wild|frightened|restless",
     "box2": "sacks|cartloads|baskets|boxes|buckets",
-    "him2": "the town|the village|everyone|the farmers",
+    "him2": "the town|the village|the farmers|the mayor",
     "light": "window|door|stove|clock|bed",
     "part2": "night|dawn|evening",
     "big": "twenty|thirty|forty|fifty|sixty",
@@ -170,29 +221,30 @@ WORDS = {
     "fine": "smooth|light|bright|even|firm",
     "fine2": "strong|round|shiny|perfect|well made",
     "kind2": "loyal|lively|shy|modest|polite|calm|strict|merry|generous|thoughtful|neat|silent",
-    "kind3": "a little lazy|hungry|often late|fond of mischief|hard to catch|never in a hurry|afraid of <herd>",
-    "glad2": "relieved|full of joy|at peace",
+    "kind3": "a little lazy|often late|fond of mischief|hard to catch|never in a hurry|afraid of <herd>",
     "sad2": "silent|alone|cold|ashamed|helpless|pale|confused|homesick",
     "dirty": "wet|muddy|dusty|sandy|sticky",
     "dirty2": "torn|scratched|bent|stained|crushed|covered with leaves",
     "weak": "weak|strange|faint|thin|small|sad",
     "cry": "cry|voice|sound|squeak|call",
-    "warm": "warm|soft|round|brown",
     "dark": "dark|black|heavy|grey",
-    "beast": "white|brown|grey|black|fat|noisy|young|hungry|wet|old|shy|curious|thin|muddy|tame|quiet|spotted|clever",
-    "leafy": "broad|narrow|shiny|soft",
-    "look": "old|little|big|new|plain|heavy|round|dusty|broken|wooden|painted|rusty|small|green|red|brown|white|yellow|clean|strong|cracked|light|black|grey|blue|borrowed",
+    "beast": "white|brown|grey|black|fat|noisy|young|hungry|wet|old|shy|curious|thin|muddy|tame|quiet|spotted"
+    "|clever|golden|small|big|cheerful|nervous|proud|striped|pretty",
+    "look": "old|little|big|new|plain|heavy|round|dusty|broken|wooden|painted|rusty|small|green|red|brown|white"
+    "|yellow|clean|strong|cracked|light|black|grey|blue|ugly|narrow|empty|pretty|dented|curved|smooth|thick|thin"
+    "|pointed|polished|crooked",
     "near": "behind*3|near*3|beside*3|by|in front of*2|next to*2|not far from|close to|across from|opposite",
-    "scene": "gate|cart|wall|hedge|fence|haystack|barn|bridge|tree|stone|shed|ladder|fountain|post|mill|stable|bush|statue|oak|tower|hut|wagon|woodpile|windmill|signpost|birch|boulder|henhouse",
-    "building": "mill|school|chapel|well|forge|bakery|orchard|sawmill|inn|crossroads|stable|market|windmill|tannery|bath house"
+    "scene": "gate|cart|wall|hedge|fence|haystack|barn|bridge|tree|stone|shed|ladder|fountain|post|mill|stable"
+    "|bush|statue|oak|tower|hut|wagon|woodpile|windmill|signpost|birch|boulder|henhouse",
+    "building": "mill|school|chapel|well|forge|bakery|orchard|sawmill|inn|crossroads|stable|market|windmill"
+    "|tannery|bath house"
     "|brewery|guard house|library|town hall|shop|fountain|dairy|ferry|quarry|bridge",
     "pile": "pile|heap|row|stack",
     "stuff": "hay|leaves|stones|bricks|logs|sacks|straw|wool|planks|hats|baskets|nets|tiles|books",
-    "cover": "cart|bench|table|bridge|tree|bush|sack|blanket|barrel|ladder|boat|wagon|roof",
+    "cover": "cart|bench|table|bridge|tree|bush|ladder|boat|wagon|roof|balcony|signpost",
     "trait": "old*4|young*4|tall|kind|cheerful|tired|lame|proud|wise|quiet|famous|poor|rich|busy|nervous|merry|bearded",
     "job": "farmer|miller|baker|soldier|singer|postman|teacher|shepherd|doctor|sailor|cook|painter|mason|gardener"
     "|fisher|beekeeper|hunter|judge|peddler|clerk|monk|nurse|actor|barber|captain|widow|roofer|washerwoman",
-    "trait2": "old*3|young*2|little|tall|clever|merry",
     "job_name": "Father Paul|Mother Bell|Doctor Stone|Captain Reed|Aunt Olga|Uncle Max",
     "season": "spring|summer|autumn|winter",
     "room_name": "kitchen|attic|cellar|shed|pantry|hall|workshop|loft|bedroom",
@@ -201,58 +253,64 @@ WORDS = {
     "spread": "butter|jam|honey|cheese|cream|lard|dripping",
     "colour": "red|blue|green|yellow|white|brown|grey|black|orange|purple|pink|silver|golden|pale|bright|dark",
     "colour2": "gold|dark blue|light green|pale pink|cream",
-    "way2": "full of holes|easy to miss|pleasant|full of flowers|lined with trees|very old",
-    "way": "muddy|narrow|stony|long|winding|steep|quiet|dusty|sandy|grassy|crooked|shady|bumpy|wide|straight|dark|sunny|lonely|rocky|old",
+    "way": "muddy|narrow|stony|long|winding|steep|quiet|dusty|sandy|grassy|crooked|shady|bumpy|wide|straight|dark"
+    "|sunny|lonely|rocky|icy",
     "taste": "fresh|sweet|warm|sour|soft|crisp|hot|salty|cold|sticky|burnt|tasty|crusty|spicy|creamy|thin|plain",
     "glad": "happy*2|glad*2|pleased|proud|cheerful|delighted|thankful|merry|relieved|content|excited|joyful|grateful",
     "sad": "sad*2|unhappy|worried|lonely|sorry|upset|gloomy|miserable|frightened|tired|hungry|angry|nervous|cross",
-    "kind": "kind|gentle|patient|clever|cheerful|quiet|brave|friendly|careful|wise|funny|honest|stubborn|curious|helpful|proud",
+    "kind": "kind|gentle|patient|clever|cheerful|quiet|brave|friendly|careful|wise|funny|honest|stubborn|curious"
+    "|helpful|proud",
     "state": "wet|dusty|cold|muddy|dirty|sandy|frozen|dripping|covered with leaves",
     # things seen, eaten, used
     "herd1": "cow|sheep|goat|hen|pig|goose",
-    "herd": "geese|ducks|sheep|goats|hens|swans|pigeons|sparrows|cows|pigs|snails|crows|horses|cats|dogs|mice|calves|turkeys|finches|gulls",
-    "resting": "resting|sleeping|sitting|standing|waiting|playing|hiding|quarrelling|eating|digging|dozing|dancing|bathing|watching the clouds",
-    "spot": "<near> the <scene_look> <scene>*6|<near> @ <scene_look> <scene>*4|on @ <pile> of <stuff>|under @ <look> <cover>|in the <way> <path>",
+    "herd": "geese|ducks|sheep|goats|hens|swans|pigeons|sparrows|cows|pigs|snails|crows|horses|cats|dogs|mice"
+    "|calves|turkeys|finches|gulls",
+    "resting": "resting|sleeping|sitting|standing|waiting|playing|hiding|quarrelling|eating|digging|dozing|dancing"
+    "|bathing|watching the clouds",
+    "spot": "<near> the <scene_look> <scene>*6|<near> @ <scene_look> <scene>*4|on @ <pile> of <stuff>|under @"
+    " <scene_look> <cover>|on the <way> <path>",
     "landmark": "the <scene_look> <building>*3|the <building>*4",
-    "food": "potatoes|turnips|onions|eggs|sausages|beans|leeks|cabbages|carrots|walnuts|cheeses|pickles|radishes|pumpkins|beets|lemons|figs|herrings|loaves|mushrooms",
-    "dish": "<taste> soup|<taste> stew|porridge|<taste> pie|bread and <spread>|toast and <spread>|noodles|<taste> pudding",
-    "wares": "cups|spoons|brushes|mats|ropes|buttons|combs|pots|ladders|brooms|ribbons|stools|nails|hooks|needles|mirrors|plates|belts|chains|toys|pillows|pipes|boxes|wheels",
+    "food": "potatoes|turnips|onions|eggs|sausages|beans|leeks|cabbages|carrots|walnuts|cheeses|pickles|radishes"
+    "|pumpkins|beets|lemons|figs|herrings|loaves|mushrooms",
+    "dish": "<taste> soup|<taste> stew|porridge|<taste> pie|bread and <spread>|toast and <spread>|noodles|<taste>"
+    " pudding",
+    "wares": "cups|spoons|brushes|mats|ropes|buttons|combs|pots|ladders|brooms|ribbons|stools|nails|hooks|needles"
+    "|mirrors|plates|belts|chains|toys|pillows|pipes|boxes|wheels",
     "clothing": "coat|cap|shawl|cloak|jacket|apron|hood|vest",
     "clothing2": "boots|gloves|socks|mittens",
-    "belongings": "books|toys|marbles|stamps|shoes|money",
     "roots": "potatoes|turnips|onions|carrots|beets|mushrooms",
     "cakes": "buns|pancakes|dumplings|rolls|biscuits|pies|waffles|tarts|muffins|crusts|rusks",
-    "tool": "spoon|bucket|broom|ladder|spade|chair|barrow|teapot|brush|pan|rope|sack|wheel|chest|stool|rake|hammer|mirror|shelf|table|pipe|fiddle|cradle|kettle|saddle|shovel|sieve|umbrella|plate|clock|pump|oar",
-    "person": "@ <trait> <job>*4|@ <job> from <village>|<trait2> <job_name>",
-    "person2": "a stranger|a little girl|two sisters|a painter|the mayor|a poor student",
+    "tool": "spoon|bucket|broom|ladder|spade|chair|barrow|teapot|brush|pan|rope|sack|wheel|chest|stool|rake|hammer"
+    "|mirror|shelf|table|pipe|fiddle|cradle|kettle|saddle|shovel|sieve|umbrella|plate|clock|pump|oar",
+    "person": "@ <trait> <job>*4|@ <job> from <village>|<job_name>",
     "village": "Fernley|Oldmere|Harrowmill|Stonebeck|Larkfield|Elmscombe",
     "roofs": "roofs*3|windows*2|chimneys*2|branches*2|fences|doors|trees|walls|gates|barns|carts|hedges",
-    "earth": "grass|earth|hay|wood|bread|leaves",
     "path": "path|lane|road|track|trail|street",
     "weather": "rain|wind|snow|fog|frost|thunder",
     "room": "<room_look> <room_name>*3|<room_name>*2",
     "seat": "step|wall|bench|stool|gate|fence|log|bucket|barrel|chest|stump",
-    "yard": "yard|stable|barn|garden|shed|meadow|orchard",
     "box": "<size> <box_name>|<box_name>",
     "boxes": "bags|sacks|jars|boxes|buckets|pots",
-    "buns2": "bread|stones in the sun|new milk|rolls",
     "price": "coins*4|eggs|candles|loaves|cheeses|fish|hens",
-    "scene_look": "old|little|big|grey|mossy|tall|low|crooked|brown|damp|dusty|narrow|small|green|white|ancient|long|dark|steep|round",
+    "scene_look": "old|little|big|grey|mossy|tall|low|crooked|brown|damp|dusty|narrow|small|green|white|ancient"
+    "|long|dark|steep|round",
     "room_look": "cold|dark|warm|little|dusty|quiet|tidy|small|old|big|narrow|cool|bright",
-    "perch": "cart|table|roof|wall|shelf|wagon|window|ladder|tree|wheelbarrow|donkey|bridge",
+    "perch": "cart|table|roof|wall|shelf|wagon|window|ladder|tree|bridge|gate|stable",
     "sadly": "slowly|silently|sadly|angrily|without a word|stiffly|quickly|in tears|bitterly",
-    "sad_voice": "softly|quietly|sadly|gravely|anxiously|crossly|in a small voice|bitterly|unhappily|with a sigh|in tears",
+    "sad_voice": "softly|quietly|sadly|gravely|anxiously|crossly|in a small voice|bitterly|unhappily|with a sigh"
+    "|in tears",
     "answered": "said*3|answered*3|replied*2|whispered",
     "left": "walked|went|ran|hurried|turned|crept|trudged",
     "bones": "their knees|their bones|the wood|their left foot|the bread|their old hats",
     "seen": "counted|saw|noticed|drew|planted|measured",
     # passages
-    "sight": "[ On the way {he} <saw> <number> <beast> <herd>, which were <resting> <spot>.| {He} met <person>, who was carrying <number> <look> <wares>.| {Pet_name} the {pet} <followed>.|*4]",
-    "event": "@ <look> <tool> <fell> from @ <look> <perch>|<number> <beast> <herd> <crossed> the <way> <path>"
+    "sight": "[ On the way {he} <saw> <number> <beast> <herd>, which were <resting> <spot>.| {He} met <person>,"
+    " who was carrying <number> <look> <wares>.| {Pet_name} the {pet} <followed>.|*4]",
+    "event": "@ <look> <tool> <fell> from @ <scene_look> <perch>|<number> <beast> <herd> <crossed> the <way> <path>"
     "|<person> <sang> <spot>",
     "odds": "<number> <beast> <herd>|@ <look> <tool> and <number> <wares>|@ <colour> <clothing>|@ <box> of <food>",
-    "odds_flew": "leaves and <wares>|<colour> hats and <wares>|branches and <wares>|<wares> and <colour> <clothing>s",
-    "gift": "<number> <taste> <cakes>*2|@ <box> of <taste> <food>*2|@ <look> <tool> and <number> <cakes>|@ <colour> <clothing>",
+    "gift": "<number> <taste> <cakes>*2|@ <box> of <taste> <food>*2|@ <look> <tool> and <number> <cakes>|@"
+    " <colour> <clothing>",
     # doing
     "slept": "slept|lay|waited|dreamed|sat",
     "counted": "counted|saw|noticed|drew|met|heard|fed",
@@ -265,8 +323,9 @@ WORDS = {
     "waiting": "waiting|looking|calling",
     "gone": "gone|missing|not there|lost|nowhere to be seen",
     "loved": "loved|liked|treasured|prized",
+    "spied": "saw*2|noticed|spotted|discovered",
     "looked": "looked|searched|hunted",
-    "found": "found|saw|discovered|met",
+    "found": "found|saw|discovered|noticed",
     "took": "took|carried|brought",
     "stored": "dried|stored|sweet|good",
     "ate": "ate|tasted|chewed|finished|swallowed",
@@ -303,25 +362,24 @@ WORDS = {
     "great": "great|good|real|fine|famous",
     "practised": "practised|tried|worked|laboured",
     "walked": "walked|ran|hurried|went|wandered|marched|skipped|strolled|raced|crept|tramped|trotted|rushed",
-    "slowly": "quickly|slowly|quietly|carefully|silently|eagerly|patiently|bravely|calmly|steadily|lightly|boldly|briskly|softly|cautiously|without a word",
+    "slowly": "quickly|slowly|quietly|carefully|silently|eagerly|patiently|bravely|calmly|steadily|lightly|boldly"
+    "|briskly|softly|cautiously|without a word",
     "saw": "saw*2|passed|counted|noticed|watched|met|heard",
     "along": "along|down|up|over",
-    "voice": "softly|quietly|kindly|slowly|gravely|warmly|gently|shyly|calmly|politely|hopefully|seriously|thoughtfully|at last|with a smile|with a nod|in a small voice|after a while|without looking up",
+    "voice": "softly|quietly|kindly|slowly|gravely|warmly|gently|shyly|calmly|politely|hopefully|seriously"
+    "|thoughtfully|at last|with a smile|with a nod|in a small voice|after a while|without looking up",
     "said": "said*6|whispered|murmured",
     "said2": "says|tells everyone|knows|has heard",
     "mend": "mend|clean|paint|carry|polish",
     "wash": "wash|peel|count|sort|cut|cook",
     "bake": "bake|count|cool|sell",
     "tidying": "sweeping|cleaning|painting|scrubbing|tidying",
-    "dripped": "dripped|ran|fell",
     "shook": "shook|rattled|banged|pulled at",
     "covered": "covered|lay on|hid",
-    "moved": "moved|rustled|cried|scratched",
     "oh": "Oh dear*2|Oh no*2|Dear me|Goodness|Oh",
     "yes": "Of course|Yes|Gladly|With pleasure|Certainly|Very well",
     "then": "then*3|suddenly*2|all at once|a moment later|just then*2|soon",
     "weeks": "for weeks|for days|all week|since <day>|all {season}",
     "later": "the next day|the next morning|<number> days later*2|<number> weeks later*2|the following evening",
     "evening": "that evening|that night|at sunset|before bedtime|after supper|when the moon rose|at nightfall",
-    "meal": "breakfast|lunch|dinner|supper",
 }

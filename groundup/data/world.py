@@ -13,9 +13,10 @@ import random
 import re
 from bisect import bisect
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from functools import lru_cache
-from itertools import accumulate, count as count_from, pairwise
+from dataclasses import dataclass
+from functools import cache
+from itertools import accumulate, pairwise
+from itertools import count as count_from
 
 from groundup.data import lexicon as words
 from groundup.data import tales
@@ -58,7 +59,7 @@ def parse(text: str) -> Nodes:
     """Nodes of a text in the notation of `lexicon`."""
     while text != (expanded := re.sub(r"<(\w+)>", word_list, text)):
         text = expanded
-    nodes, rest = parse_sequence(re.split(r"([\[\]|])", text), 0)
+    nodes, _ = parse_sequence(re.split(r"([\[\]|])", text), 0)
     return nodes
 
 
@@ -154,7 +155,11 @@ class Step:
     """One choice of a text, with the steps that follow each option."""
 
     def __init__(self, nodes: Nodes, steps: dict[Nodes, "Step"]) -> None:
-        options = [Option(1.0, "", (), nodes)]
+        first = next((i for i, node in enumerate(nodes) if not isinstance(node, Mark)), len(nodes))
+        self.before = [
+            node for node in nodes[:first] if isinstance(node, Mark)
+        ]  # must be known before the texts here can be filled in
+        options = [Option(1.0, "", (), nodes[first:])]
         while grow := undecided(options):
             assert any(options[i].rest for i in grow), f"options begin alike: {[options[i].text for i in grow][:4]}"
             options = [new for i, o in enumerate(options) for new in (o.grown() if i in grow and o.rest else [o])]
@@ -174,7 +179,7 @@ class Step:
 
     def choice(self, names: dict[str, str]) -> Choice:
         """The choice with the names filled in; kept, for most come again."""
-        key = tuple([names[name] for name in self.needs])
+        key = tuple([names[name] for name in self.needs]) if self.needs else ()
         if (known := self.choices.get(key)) is None:
             texts = [with_article(text.format_map(names)) for text in self.texts]
             for first, second in pairwise(sorted(texts)):
@@ -191,7 +196,7 @@ def with_article(text: str) -> str:
     return re.sub(r"([@^]) (?=(\w))", lambda m: ("a" if m[1] == "@" else "A") + "n" * (m[2] in "aeiou") + " ", text)
 
 
-@lru_cache(maxsize=None)
+@cache
 def compiled(text: str) -> Step:
     return Step(parse(text), {})
 
@@ -205,6 +210,8 @@ class Teller:
     names: dict[str, str]
     parts: list[str]
     held: str = ""
+    answer: int = 0
+    begun: int = 0
 
     def say(self, text: str) -> int:
         """Says a text; returns the number of the option taken at its last outermost choice."""
@@ -215,27 +222,29 @@ class Teller:
         else:
             step = compiled(self.held + text)
             self.held = ""
-        answer = begun = 0
         while step is not None:
+            for mark in step.before:
+                self.heed(mark)
             choice = step.choice(self.names)
             taken = self.decide(choice)
             for mark in step.marks[taken]:
-                if not mark.key:
-                    answer = int(mark.value)
-                elif mark.value == "begin":
-                    begun = len(self.parts)
-                else:
-                    self.know(**{mark.key: re.sub(r"^an? ", "", "".join(self.parts[begun:]))})
+                self.heed(mark)
             self.parts.append(choice.texts[taken])
             self.bits += choice.bits[taken]
             step = step.next[taken]
-        return answer
+        return self.answer
+
+    def heed(self, mark: Mark) -> None:
+        if not mark.key:
+            self.answer = int(mark.value)
+        elif mark.value == "begin":
+            self.begun = len(self.parts)
+        else:
+            self.know(**{mark.key: re.sub(r"^an? ", "", "".join(self.parts[self.begun :]))})
 
     def know(self, **names: str) -> None:
         """Settles names; each is also there with a capital."""
-        for key, value in names.items():
-            self.names[key] = value
-            self.names[key.capitalize()] = value[:1].upper() + value[1:]
+        self.names |= names | capitals(names)
 
 
 def sampler(rng: random.Random) -> Callable[[Choice], int]:
@@ -308,10 +317,10 @@ class World:
             things[thing] = {"thing": thing, "material": drawn(materials), "use": drawn(uses)} | makers[craft]
             makers[craft].setdefault("made", thing)
         plants = {}
-        for (plant, (food, seasons, uses, flowers)), place in zip(
+        for (plant, (food, ripe, uses, flowers)), place in zip(
             words.PLANTS.items(), dealt(words.FIELDS, 12), strict=True
         ):
-            plants[plant] = {"plant": plant, "food": food, "ripe": drawn(seasons), "made_into": drawn(uses)}
+            plants[plant] = {"plant": plant, "food": food, "ripe": drawn(ripe), "made_into": drawn(uses)}
             plants[plant] |= {"field": place, "flower": drawn(flowers)}
         homes = {realm: iter(rng.sample(options, len(options))) for realm, options in words.HOMES.items()}
         foods = dealt(list(plants), len(words.ANIMALS))
@@ -328,9 +337,9 @@ class World:
         pet_names, pets = rng.sample(words.PET_NAMES, 18), dealt(words.PETS, 18)
         owned, crafts, homes_of = dealt(list(things), 18), dealt(list(makers), 18), dealt(words.VILLAGES, 18)
         for i, name in enumerate(names):
-            dream, thing, relative = makers[crafts[i]], things[owned[i]], drawn(words.RELATIVES)
+            dream, own, relative = makers[crafts[i]], things[owned[i]], drawn(words.RELATIVES)
             children[name] = {"name": name, "village": homes_of[i], "pet": pets[i], "pet_name": pet_names[i]}
-            children[name] |= {"pet_coat": drawn(words.PET_COLOURS), "relative": relative, **thing}
+            children[name] |= {"pet_coat": drawn(words.PET_COLOURS), "relative": relative, **own}
             children[name] |= {"dream": dream["craft"], "dmaker": dream["maker"], "dvillage": dream["mvillage"]}
             children[name] |= {"dhe": dream["mhe"], "dhis": dream["mhis"], "dtool": dream["tool"]}
             children[name] |= pronouns("f" if name in words.GIRLS else "m")
@@ -345,9 +354,14 @@ class World:
         kinds = {w: {"weather": w, "season": s, "does": d, "people": p} for w, (s, d, p) in words.WEATHER.items()}
         for kind in kinds.values():
             seasons_[kind["season"]].setdefault("its_weather", kind["weather"])
-        for plant in plants.values():
-            seasons_[plant["ripe"]].setdefault("its_food", plant["food"])
-        return cls(animals, plants, villages, children, makers, things, seasons_, kinds)
+        for known in plants.values():
+            seasons_[known["ripe"]].setdefault("its_food", known["food"])
+        tables = (animals, plants, villages, children, makers, things, seasons_, kinds)
+        return cls(*({topic: facts | capitals(facts) for topic, facts in table.items()} for table in tables))
+
+
+def capitals(facts: dict[str, str]) -> dict[str, str]:
+    return {key.capitalize(): value[:1].upper() + value[1:] for key, value in facts.items()}
 
 
 def pronouns(sex: str, prefix: str = "") -> dict[str, str]:
@@ -365,7 +379,7 @@ def one_of(options: Sequence[str], key: str) -> str:
 def cast(t: Teller, table: Table, key: str, *, but: str = "") -> None:
     """Names a topic of the table, and settles all that is known of it."""
     t.say(one_of([topic for topic in table if topic != but], key))
-    t.know(**table[t.names[key]])
+    t.names |= table[t.names[key]]
 
 
 def cast_friend(t: Teller) -> None:
@@ -380,7 +394,7 @@ def cast_food(t: Teller) -> None:
     """A food, and with it the first animal that eats it."""
     foods = {facts["food"]: facts["eater"] for facts in WORLD.plants.values()}
     t.say(one_of(list(foods), "food"))
-    t.know(**WORLD.animals[foods[t.names["food"]]])
+    t.names |= WORLD.animals[foods[t.names["food"]]]
 
 
 def cast_task(t: Teller) -> None:
@@ -430,10 +444,10 @@ def title(kind: str, topic: str) -> str:
 
 
 TITLES = "[" + "|".join(title(*topic) for topic in TOPICS) + "]"
-LEAST = 2  # parts of an entry before it may end
+LEAST, MOST = 3, 4  # parts of an entry before it may end, and before it must
 
 
-@lru_cache(maxsize=None)
+@cache
 def menu(kind: str, left: tuple[int, ...], may_end: bool) -> str:
     """All that an entry could go on with."""
     _, parts, ending = tales.ENTRIES[kind]
@@ -442,15 +456,14 @@ def menu(kind: str, left: tuple[int, ...], may_end: bool) -> str:
 
 def tell_entry(t: Teller) -> None:
     kind, topic = TOPICS[t.say(TITLES)]
-    t.know(**getattr(WORLD, kind)[topic])
+    t.names |= getattr(WORLD, kind)[topic]
     opening, parts, _ = tales.ENTRIES[kind]
     left = tuple(range(t.say(f"[{opening}]"), len(parts)))  # the second opening makes the first part superfluous
-    ended = False
+    told, ended = 0, False
     while not ended:
-        may_end = len(left) <= len(parts) - LEAST
-        taken = t.say(menu(kind, left, may_end))
+        taken = t.say(menu(kind, left, told >= LEAST))
         ended = taken == len(left)
-        left = left[:taken] + left[taken + 1 :]
+        told, left = told + 1, left[:taken] + left[taken + 1 :] if told + 1 < MOST else ()
 
 
 @dataclass(frozen=True)
@@ -491,7 +504,7 @@ class Fact:
     wrong: tuple[str, ...]
 
 
-@lru_cache(maxsize=None)
+@cache
 def values(kind: str, fact: str) -> tuple[str, ...]:
     return tuple(sorted({facts[fact] for facts in getattr(WORLD, kind).values()}))
 
