@@ -60,28 +60,18 @@ def train(recipe: Recipe, *overrides: str, lab: Lab = None, json: Json = False) 
 def _train(recipe: str, overrides: list[str], lab: Path | None, as_json: bool, train_only: bool) -> None:
     from groundup.recipe.load import resolve
     from groundup.science import pipeline
-    from groundup.science.summary import summarise
+    from groundup.science.summary import outcome
     from groundup.store.runs import lab_directory
 
     resolved = resolve(recipe, overrides)
     found = pipeline.run(resolved, lab_directory(lab), train_only)
-    facts = summarise(found)
+    facts, lines = outcome(found)
     again = _shell(
         ["groundup", "train" if train_only else "run", recipe, *overrides, *(["--lab", str(lab)] if lab else [])]
     )
-    _print(
-        facts,
-        as_json,
-        [
-            f"run       {found.path}",
-            f"valid     {facts['valid_bpb']:.4f} bits per byte at step {facts['best_step']}"
-            if facts["valid_bpb"]
-            else "valid     not scored",
-            f"report    {found.path / 'report.html'}",
-            f"again     {again}",
-            f"sample    {_shell(['groundup', 'sample', str(found.path), '--prompt', 'Once upon a time'])}",
-        ],
-    )
+    sample = _shell(["groundup", "sample", str(found.path), "--prompt", "Once upon a time"])
+    look = [f"report    {found.path / 'report.html'}", f"again     {again}", f"sample    {sample}"]
+    _print(facts, as_json, [*lines, *look])
 
 
 @app.command
@@ -251,6 +241,8 @@ def main(arguments: list[str] | None = None) -> int:
     """Run a command line and return its exit code."""
     if arguments is None:  # a process of our own: SIGTERM is as good as Ctrl-C
         signal.signal(signal.SIGTERM, signal.default_int_handler)
+        for stream in (sys.stdout, sys.stderr):
+            stream.reconfigure(errors="surrogateescape")  # type: ignore[union-attr]  # file names need not be Unicode
     try:
         app(arguments, exit_on_error=False, print_error=False, result_action="return_value")
         return 0

@@ -162,6 +162,9 @@ class GroundupError(Exception):
         super().__init__(f"{what} [{code}]")
         self.code, self.what, self.fix = code, what, fix
 
+    def __reduce__(self) -> tuple[type, tuple[str, str, str]]:
+        return GroundupError, (self.code, self.what, self.fix)  # so that it crosses process boundaries
+
     @property
     def exit_code(self) -> int:
         return CODES[self.code].exit_code

@@ -224,6 +224,14 @@ def _add(
     )
 
 
+def known_entropy(counts: dict[str, Any], sources: list[str], split: str) -> float | None:
+    """Entropy in bits per byte of a split of some sources, where every one of them knows its own; else None."""
+    parts = [counts[source][split] for source in sources]
+    if not all("entropy_bpb" in part for part in parts):
+        return None
+    return sum(part["entropy_bpb"] * part["bytes"] for part in parts) / sum(part["bytes"] for part in parts)
+
+
 def texts(corpus: Artifact, source: str, split: str) -> Iterator[str]:
     """The texts of one source and split, in order."""
     with pq.ParquetFile(corpus.path / f"{source}.{split}.parquet") as table:

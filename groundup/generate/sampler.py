@@ -1,5 +1,7 @@
 """Text from a model, one token at a time."""
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -58,3 +60,17 @@ def complete(model: Transformer, encoding: Encoding, prompt: str, options: Sampl
         ids.append(token)
     model.train(was_training)
     return encoding.decode(ids)
+
+
+def complete_all(model: Transformer, encoding: Encoding, options: Sample, device: Device) -> list[dict[str, Any]]:
+    """A row for each prompt of `options`, with its text and settings.
+
+    The second prompt is drawn with the seed after the first's, and so on: equal draws make texts look alike.
+    """
+    settings = options.model_dump(exclude={"prompts", "max_tokens"})
+    rows = []
+    for number, prompt in enumerate(options.prompts):
+        mine = options.model_copy(update={"seed": options.seed + number})
+        text = complete(model, encoding, prompt, mine, device)
+        rows.append({"prompt": prompt, "text": text, **settings, "seed": mine.seed})
+    return rows

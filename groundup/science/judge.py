@@ -3,9 +3,10 @@
 from typing import Any
 
 from groundup.console import say
+from groundup.data.corpus import known_entropy
 from groundup.errors import GroundupError
 from groundup.evaluate.score import score_split
-from groundup.generate.sampler import complete
+from groundup.generate.sampler import complete_all
 from groundup.recipe.load import resolve, validate
 from groundup.recipe.schema import Sample
 from groundup.store.files import write_json
@@ -23,19 +24,23 @@ def evaluate(run: Run, which: str, splits: list[str], device: str = "auto") -> d
     checkpoint, shards, encoding, on = select(run, which), run.shards(), tokenizer.of_run(run), choose(device)
     model = load_model(checkpoint, on.device)
     sources = list(shards.manifest["counts"])
+    documents = run.read_json("corpus.json")["counts"]
     result: dict[str, Any] = {"run": run.name, "checkpoint": checkpoint.path.name, "step": checkpoint.step}
     result |= {"device": on.device.type, "precision": on.precision, "context": model.config.context, "scores": []}
     for split in splits:
         for score in score_split(model, shards.path, sources, split, encoding.token_bytes, encoding.end, on):
-            counts = shards.manifest["counts"]
             names = sources if score.source == "all" else [score.source]
-            row = {
+            row: dict[str, Any] = {
                 "split": split,
                 **score.to_json(),
-                "documents": sum(counts[name][split]["documents"] for name in names),
+                "documents": sum(documents[name][split]["documents"] for name in names),
             }
+            floor = known_entropy(documents, names, split)
+            if floor is not None:
+                row["entropy_bpb"] = floor
             result["scores"].append(row)
-            say(f"{split} {score.source}: bpb={row['bpb']:.4f} ppl={row['ppl']:.2f} ({row['tokens']:,} tokens)")
+            beside = f", {row['bpb'] / floor:.3f} x the known entropy" if floor else ""
+            say(f"{split} {score.source}: bpb={row['bpb']:.4f} ppl={row['ppl']:.2f} ({row['tokens']:,} tokens{beside})")
     (run.path / "evaluations").mkdir(exist_ok=True)
     write_json(run.path / "evaluations" / f"{checkpoint.path.name}.json", result)
     return result
@@ -50,7 +55,7 @@ def sample_options(run: Run, given: dict[str, Any]) -> Sample:
         values = resolve(str(run.path / "recipe.yaml")).recipe.model_dump()
     except GroundupError as error:  # whatever is wrong with it, the run is damaged, not the command
         fix = "restore it from the lineage, or train again"
-        raise GroundupError("run-damaged", f"the run's recipe cannot be used: {error.what}", fix) from None
+        raise GroundupError("run-damaged", f"{run.path / 'recipe.yaml'} cannot be used: {error.what}", fix) from None
     origins = {f"sample.{key}": "command line" for key in given}
     return validate(values | {"sample": values["sample"] | given}, origins).recipe.sample
 
@@ -58,9 +63,5 @@ def sample_options(run: Run, given: dict[str, Any]) -> Sample:
 def sample(run: Run, which: str, options: Sample, device: str = "auto") -> list[dict[str, Any]]:
     """A completion for each prompt. Raises GroundupError `bad-prompt` besides those of `evaluate`."""
     checkpoint, encoding, on = select(run, which), tokenizer.of_run(run), choose(device)
-    model = load_model(checkpoint, on.device)
-    settings = options.model_dump(exclude={"prompts", "max_tokens"})
-    return [
-        {"step": checkpoint.step, "prompt": prompt, "text": complete(model, encoding, prompt, options, on)} | settings
-        for prompt in options.prompts
-    ]
+    rows = complete_all(load_model(checkpoint, on.device), encoding, options, on)
+    return [{"step": checkpoint.step, **row} for row in rows]

@@ -53,11 +53,13 @@ def corpus_lines(corpus: Artifact) -> list[str]:
 
 
 def score_lines(result: dict[str, Any]) -> list[str]:
+    known = all("entropy_bpb" in row for row in result["scores"])
     rows = [
         {
             "split": row["split"],
             "source": row["source"],
             "bpb": round(row["bpb"], 4),
+            **({"entropy": round(row["entropy_bpb"], 4)} if known else {}),
             "ppl": round(row["ppl"], 2),
             "loss": round(row["loss"], 4),
             "tokens": row["tokens"],
@@ -87,6 +89,24 @@ def summarise(run: Run) -> dict[str, Any]:
         "parameters": run.lineage()["model"]["parameters"],
         "path": str(run.path),
     }
+
+
+def outcome(run: Run) -> tuple[dict[str, Any], list[str]]:
+    """What came of a run: its best score, beside the corpus's entropy where that is known, and its final samples."""
+    facts = summarise(run)
+    final = [row for row in run.samples() if row.get("checkpoint") == "final"]
+    facts["samples"] = [row["text"] for row in final]
+    name = f"evaluations/step-{final[0]['step']:08}.json" if final else ""
+    scores = run.read_json(name)["scores"] if final else []
+    facts["scores"] = scores
+    lines = [line for row in final for line in (f'--- "{row["prompt"]}" at step {row["step"]}', row["text"], "")]
+    lines.append(f"run       {run.path}")
+    for row in scores:
+        if row["source"] == "all":
+            floor = row.get("entropy_bpb")
+            beside = f", {row['bpb'] / floor:.3f} x the corpus's known entropy of {floor:.4f}" if floor else ""
+            lines.append(f"{row['split']:9} {row['bpb']:.4f} bits per byte{beside}")
+    return facts, lines
 
 
 def list_runs(runs: list[Run]) -> list[dict[str, Any]]:

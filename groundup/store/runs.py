@@ -24,14 +24,23 @@ class Run:
     def name(self) -> str:
         return self.path.name
 
+    def read_json(self, name: str) -> dict[str, Any]:
+        """One of the run's JSON files. Raises GroundupError `run-damaged`."""
+        try:
+            value = json.loads((self.path / name).read_bytes())
+        except (OSError, ValueError, RecursionError) as error:
+            what = f"{self.path / name} cannot be read ({type(error).__name__})"
+            raise GroundupError("run-damaged", what, "delete the run and train it again") from None
+        return value
+
     def lineage(self) -> dict[str, Any]:
         """Where the run comes from. Raises GroundupError `run-damaged`."""
+        facts = self.read_json("lineage.json")
         try:
-            facts = json.loads((self.path / "lineage.json").read_bytes())
             if not all(isinstance(link["id"], str) for link in facts["chain"]):
                 raise TypeError("chain")
-        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-            what = f"{self.path / 'lineage.json'} cannot be read ({type(error).__name__})"
+        except (KeyError, TypeError):
+            what = f"{self.path / 'lineage.json'} does not name what the run was made from"
             raise GroundupError("run-damaged", what, "delete the run and train it again") from None
         return facts
 
@@ -47,6 +56,9 @@ class Run:
 
     def log_metrics(self, *rows: dict[str, Any]) -> None:
         append_lines(self.path / "metrics.jsonl", rows)
+
+    def samples(self) -> Iterator[dict[str, Any]]:
+        return read_lines(self.path / "samples.jsonl")
 
     def log_samples(self, *rows: dict[str, Any]) -> None:
         append_lines(self.path / "samples.jsonl", rows)

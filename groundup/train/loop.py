@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from groundup.console import duration, say
 from groundup.errors import GroundupError
 from groundup.evaluate.score import score_split
-from groundup.generate.sampler import complete
+from groundup.generate.sampler import complete_all
 from groundup.model.config import ModelConfig, configure
 from groundup.model.loss import bits_per_byte, perplexity, token_losses
 from groundup.model.transformer import Transformer
@@ -28,6 +28,7 @@ from groundup.store.runs import Run
 from groundup.tokens.stream import Stream
 from groundup.tokens.tokenizer import Encoding
 from groundup.train import checkpoint, optimizer
+from groundup.train.allocator import keep_freed_memory
 from groundup.train.interrupt import interruptible
 from groundup.train.precision import Device
 from groundup.train.schedule import learning_rate
@@ -55,6 +56,8 @@ class Trainer:
     ) -> None:
         self.run, self.recipe, self.shards, self.encoding, self.device = run, recipe, shards, encoding, device
         train = recipe.train
+        if device.device.type == "cpu":
+            keep_freed_memory()
         config = configure(recipe.model, encoding.vocab_size)
         torch.manual_seed(recipe.seed)  # on the CPU, so that every device starts from the same weights
         self.model = Transformer(config).to(device.device)
@@ -173,15 +176,8 @@ class Trainer:
 
     def sample(self) -> None:
         """Complete the fixed prompts, so that one can watch the model learn to write."""
-        options = self.recipe.sample
-        rows: list[dict[str, Any]] = []
-        for prompt in options.prompts:
-            text = complete(self.model, self.encoding, prompt, options, self.device)
-            rows.append(
-                {"step": self.step, "prompt": prompt, "text": text}
-                | options.model_dump(exclude={"prompts", "max_tokens"})
-            )
-        self.run.log_samples(*rows)
+        rows = complete_all(self.model, self.encoding, self.recipe.sample, self.device)
+        self.run.log_samples(*({"step": self.step, **row} for row in rows))
         say(f"sample: {' '.join(rows[0]['text'].split())[:200]}")
 
     # -- what is kept of it -----------------------------------------------------------------------------------------
