@@ -1,6 +1,7 @@
 """The command line: one short function for each verb. It parses, calls and prints; everything else lives elsewhere."""
 
 import errno
+import io
 import json
 import os
 import signal
@@ -241,8 +242,9 @@ def main(arguments: list[str] | None = None) -> int:
     """Run a command line and return its exit code."""
     if arguments is None:  # a process of our own: SIGTERM is as good as Ctrl-C
         signal.signal(signal.SIGTERM, signal.default_int_handler)
-        for stream in (sys.stdout, sys.stderr):
-            stream.reconfigure(errors="surrogateescape")  # type: ignore[union-attr]  # file names need not be Unicode
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="surrogateescape")  # file names need not be Unicode
     try:
         app(arguments, exit_on_error=False, print_error=False, result_action="return_value")
         return 0

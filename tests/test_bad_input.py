@@ -160,7 +160,7 @@ def test_no_command_at_all_shows_the_help(go: Go) -> None:
         (["show", "quickstart\0"], "no-such-recipe", ""),
         (["run", "quickstart", "train.stepz=5"], "unknown-key", "train.steps"),
         (["run", "quickstart", "train.steps=0"], "bad-value", "train.steps"),
-        (["run", "quickstart", "model.heads=3"], "recipe-conflict", "divisible"),
+        (["run", "quickstart", "model.heads=7"], "recipe-conflict", "divisible"),
         (["run", "quickstart", "train.steps"], "recipe-syntax", "key.sub=value"),
         (["run", "quickstart", "data.sources.stories.path=\udcff"], "recipe-syntax", ""),
         (["data", "quickstart", "data.sources.stories.corpus=tinystory"], "unknown-corpus", "tinystories"),

@@ -255,7 +255,7 @@ def test_a_source_without_a_path_is_refused(file: Path, path: str) -> None:
         ("train.micro_batch=auto", "auto"),
         ("train.micro_batch=4", 4),
         ("train.compile=false", False),
-        ("model.kv_heads=null", 4),  # derived again
+        ("model.kv_heads=null", 6),  # derived again
         ("sample.prompts=[a, 'b, c', \"d\\n\"]", ["a", "b, c", "d\n"]),
         ("sample.prompts=[naïve 😀]", ["naïve 😀"]),
         ("data.mirror=https://example.org/a=b", "https://example.org/a=b"),
