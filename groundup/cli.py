@@ -1,7 +1,6 @@
 """The command line: one short function for each verb. It parses, calls and prints; everything else lives elsewhere."""
 
 import errno
-import io
 import json
 import os
 import signal
@@ -12,7 +11,7 @@ from typing import Annotated, Any
 from cyclopts import App, CycloptsError, Parameter
 
 from groundup import __version__
-from groundup.console import say
+from groundup.console import printable, say
 from groundup.errors import CODES, GroundupError
 
 os.environ.setdefault("DO_NOT_TRACK", "1")  # no dependency reports anything to anyone
@@ -37,7 +36,7 @@ Which = Annotated[str, Parameter(help="best, last or a step.")]
 
 
 def _print(value: Any, as_json: bool, lines: list[str]) -> None:
-    print(json.dumps(value, ensure_ascii=False) if as_json else "\n".join(lines))
+    print(printable(json.dumps(value, ensure_ascii=False) if as_json else "\n".join(lines)))
 
 
 def _shell(words: list[str]) -> str:
@@ -242,9 +241,6 @@ def main(arguments: list[str] | None = None) -> int:
     """Run a command line and return its exit code."""
     if arguments is None:  # a process of our own: SIGTERM is as good as Ctrl-C
         signal.signal(signal.SIGTERM, signal.default_int_handler)
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="surrogateescape")  # file names need not be Unicode
     try:
         app(arguments, exit_on_error=False, print_error=False, result_action="return_value")
         return 0

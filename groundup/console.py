@@ -7,9 +7,14 @@ from contextlib import contextmanager
 from typing import Protocol
 
 
+def printable(text: str) -> str:
+    """The text with U+FFFD for what is not Unicode: file names need not be."""
+    return text.encode(errors="surrogateescape").decode(errors="replace")
+
+
 def say(line: str) -> None:
     """Print one line to stderr: stdout is kept for data."""
-    print(line, file=sys.stderr, flush=True)
+    print(printable(line), file=sys.stderr, flush=True)
 
 
 class Advance(Protocol):

@@ -104,7 +104,7 @@ def as_qwen3(model: Transformer) -> torch.nn.Module:
     [(CLASSIC, as_gpt2), (MODERN, as_qwen3), (GROUPED, as_qwen3)],
     ids=["gpt2", "qwen3", "qwen3-gqa"],
 )
-def test_logits_and_gradients_equal_the_reference(config: ModelConfig, convert) -> None:  # noqa: ANN001
+def test_logits_and_gradients_equal_the_reference(config: ModelConfig, convert) -> None:
     model = scrambled(config)
     reference = convert(model)
     tokens = torch.randint(config.vocab_size, (3, config.context))

@@ -83,4 +83,3 @@ def test_less_than_a_window_of_text_is_refused(tmp_path: Path) -> None:
     with pytest.raises(GroundupError, match="fewer training tokens") as refusal:
         Stream(tmp_path, {"a": 1.0}, context=16, tokens_per_update=16, seed=0)
     assert refusal.value.code == "text-too-short"
-
