@@ -109,6 +109,9 @@ class Run:
 def lab_directory(given: Path | None) -> Path:
     """The lab: as given, else $GROUNDUP_LAB, else ./lab. Raises GroundupError `not-writable`."""
     lab = given or Path(os.environ.get("GROUNDUP_LAB") or "lab")
+    if str(lab.absolute()).encode(errors="replace") != os.fsencode(lab.absolute()):
+        what = f"the lab's path {lab} is not UTF-8, and the libraries that read weights need it to be"
+        raise GroundupError("not-writable", what, "choose another with --lab")
     try:
         lab.mkdir(parents=True, exist_ok=True)
     except OSError as error:
