@@ -70,8 +70,7 @@ def _train(recipe: str, overrides: list[str], lab: Path | None, as_json: bool, t
         ["groundup", "train" if train_only else "run", recipe, *overrides, *(["--lab", str(lab)] if lab else [])]
     )
     sample = _shell(["groundup", "sample", str(found.path), "--prompt", "Once upon a time"])
-    look = [f"report    {found.path / 'report.html'}", f"again     {again}", f"sample    {sample}"]
-    _print(facts, as_json, [*lines, *look])
+    _print(facts, as_json, [*lines, f"again     {again}", f"sample    {sample}"])
 
 
 @app.command

@@ -101,11 +101,15 @@ def outcome(run: Run) -> tuple[dict[str, Any], list[str]]:
     facts["scores"] = scores
     lines = [line for row in final for line in (f'--- "{row["prompt"]}" at step {row["step"]}', row["text"], "")]
     lines.append(f"run       {run.path}")
+    if not scores and facts["valid_bpb"] is not None:
+        lines.append(f"valid     {facts['valid_bpb']:.4f} bits per byte at step {facts['best_step']}, while training")
     for row in scores:
         if row["source"] == "all":
             floor = row.get("entropy_bpb")
             beside = f", {row['bpb'] / floor:.3f} x the corpus's known entropy of {floor:.4f}" if floor else ""
             lines.append(f"{row['split']:9} {row['bpb']:.4f} bits per byte{beside}")
+    if (run.path / "report.html").exists():
+        lines.append(f"report    {run.path / 'report.html'}")
     return facts, lines
 
 

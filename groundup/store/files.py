@@ -30,6 +30,8 @@ def digest(value: Any) -> str:
 
 def fsync(path: Path) -> None:
     """Force a file or directory to the disk, so that a rename after it cannot overtake its contents."""
+    if os.name == "nt":
+        return  # Windows opens no directories, and writes names through
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
