@@ -28,10 +28,11 @@ app = App(
 )
 
 Recipe = Annotated[str, Parameter(help="Preset or YAML file.")]
-Overrides = Annotated[list[str] | None, Parameter(help="Values to change, as key.sub=value.", negative="")]
+Overrides = Annotated[str, Parameter(help="Values to change, each as key.sub=value.")]
 Lab = Annotated[Path | None, Parameter(help="Directory of artifacts and runs (default: $GROUNDUP_LAB, else ./lab).")]
 Json = Annotated[bool, Parameter(name="--json", help="Print one JSON object to stdout.", negative="")]
 RunName = Annotated[str, Parameter(name="run", help="Name, beginning of a name, path, or `last`.")]
+Device = Annotated[str, Parameter(help="auto, cpu, cuda or mps.")]
 Which = Annotated[str, Parameter(help="best, last or a step.")]
 
 
@@ -46,13 +47,13 @@ def _shell(words: list[str]) -> str:
 
 
 @app.command
-def run(recipe: Recipe, *overrides: str, lab: Lab = None, json: Json = False) -> None:
+def run(recipe: Recipe, *overrides: Overrides, lab: Lab = None, json: Json = False) -> None:
     """Do everything: corpus, tokenizer, training, evaluation, samples and report. Goes on where it was."""
     _train(recipe, list(overrides), lab, json, train_only=False)
 
 
 @app.command
-def train(recipe: Recipe, *overrides: str, lab: Lab = None, json: Json = False) -> None:
+def train(recipe: Recipe, *overrides: Overrides, lab: Lab = None, json: Json = False) -> None:
     """Like run, without the final evaluation, samples and report."""
     _train(recipe, list(overrides), lab, json, train_only=True)
 
@@ -69,14 +70,14 @@ def _train(recipe: str, overrides: list[str], lab: Path | None, as_json: bool, t
     again = _shell(
         ["groundup", "train" if train_only else "run", recipe, *overrides, *(["--lab", str(lab)] if lab else [])]
     )
-    sample = _shell(["groundup", "sample", str(found.path), "--prompt", "Once upon a time"])
+    sample = _shell(["groundup", "sample", str(found.path), "--prompt", resolved.recipe.sample.prompts[0]])
     _print(facts, as_json, [*lines, f"again     {again}", f"sample    {sample}"])
 
 
 @app.command
 def show(
     recipe: Annotated[str | None, Parameter(help="Preset or YAML file; none: list the presets.")] = None,
-    *overrides: str,
+    *overrides: Overrides,
     json: Json = False,
 ) -> None:
     """Print the resolved recipe, where each value came from, and the model's size."""
@@ -91,7 +92,7 @@ def show(
 
 
 @app.command
-def data(recipe: Recipe, *overrides: str, lab: Lab = None, json: Json = False) -> None:
+def data(recipe: Recipe, *overrides: Overrides, lab: Lab = None, json: Json = False) -> None:
     """Make the corpus: read, decode, normalise, drop duplicates, split."""
     from groundup.recipe.load import resolve
     from groundup.science.pipeline import make_corpus
@@ -103,7 +104,7 @@ def data(recipe: Recipe, *overrides: str, lab: Lab = None, json: Json = False) -
 
 
 @app.command
-def tokenizer(recipe: Recipe, *overrides: str, lab: Lab = None, json: Json = False) -> None:
+def tokenizer(recipe: Recipe, *overrides: Overrides, lab: Lab = None, json: Json = False) -> None:
     """Make the corpus and train its tokenizer."""
     from groundup.recipe.load import resolve
     from groundup.science.pipeline import make_tokenizer
@@ -124,7 +125,7 @@ def eval(
         list[str] | None,
         Parameter(help="valid, test or train; may be repeated (default: valid and test).", negative=""),
     ] = None,
-    device: str = "auto",
+    device: Device = "auto",
     lab: Lab = None,
     json: Json = False,
 ) -> None:
@@ -147,13 +148,13 @@ def sample(
     prompt: Annotated[
         list[str] | None, Parameter(help="May be repeated (default: the recipe's prompts).", negative="")
     ] = None,
-    temperature: float | None = None,
-    top_k: int | None = None,
-    top_p: float | None = None,
-    max_tokens: int | None = None,
-    seed: int | None = None,
+    temperature: Annotated[float | None, Parameter(help="0 takes the likeliest token each time.")] = None,
+    top_k: Annotated[int | None, Parameter(help="Draw from the k likeliest tokens; 0: all.")] = None,
+    top_p: Annotated[float | None, Parameter(help="Draw from the likeliest tokens that reach p; 1: all.")] = None,
+    max_tokens: Annotated[int | None, Parameter(help="Longest continuation in tokens.")] = None,
+    seed: Annotated[int | None, Parameter(help="Of the first prompt; the next ones count on.")] = None,
     checkpoint: Which = "best",
-    device: str = "auto",
+    device: Device = "auto",
     lab: Lab = None,
     json: Json = False,
 ) -> None:
