@@ -12,13 +12,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from groundup.data import lexicon, tales, world
+from groundup.data import lexicon, tales, teller, world
 
 DOCUMENTS = {register: [world.tell(register, i) for i in range(400)] for register in world.REGISTERS}
 both_registers = pytest.mark.parametrize("register", world.REGISTERS)
 
 
-def everything(tell: Callable[[world.Teller], object]) -> dict[str, float]:
+def everything(tell: Callable[[teller.Teller], object]) -> dict[str, float]:
     """Every text that a small teller can make, with its bits, by trying each option at each choice."""
     found: dict[str, float] = {}
     waiting: list[list[int]] = [[]]
@@ -26,17 +26,17 @@ def everything(tell: Callable[[world.Teller], object]) -> dict[str, float]:
         forced = waiting.pop()
         sizes: list[int] = []
 
-        def decide(choice: world.Choice, forced: list[int] = forced, sizes: list[int] = sizes) -> int:
+        def decide(choice: teller.Choice, forced: list[int] = forced, sizes: list[int] = sizes) -> int:
             sizes.append(len(choice.texts))
             return forced[len(sizes) - 1] if len(sizes) <= len(forced) else 0
 
-        teller = world.Teller(decide)
-        tell(teller)
+        telling = teller.Teller(decide)
+        tell(telling)
         taken = forced + [0] * (len(sizes) - len(forced))
         waiting += [[*taken[:i], other] for i in range(len(forced), len(sizes)) for other in range(1, sizes[i])]
-        text = "".join(teller.parts)
+        text = "".join(telling.parts)
         assert text not in found
-        found[text] = teller.bits
+        found[text] = telling.bits
     return found
 
 
@@ -46,13 +46,13 @@ def test_a_text_gives_back_the_probability_with_which_it_was_told(register: str)
         assert world.bits(register, told.text) == pytest.approx(told.bits, abs=1e-9)
 
 
-def child_and_friend(teller: world.Teller) -> None:
-    world.cast(teller, world.WORLD.children, "name")
-    teller.say(" and ")
-    world.cast_friend(teller)
+def child_and_friend(t: teller.Teller) -> None:
+    world.cast(t, world.WORLD.children, "name")
+    t.say(" and ")
+    world.cast_friend(t)
 
 
-SMALL: dict[str, Callable[[world.Teller], object]] = {
+SMALL: dict[str, Callable[[teller.Teller], object]] = {
     "openings of stories": lambda t: t.say(world.OPENINGS),
     "titles of entries": lambda t: t.say(world.TITLES),
     "a child and its friend": child_and_friend,
@@ -77,7 +77,7 @@ def test_no_text_is_the_beginning_of_another_so_the_end_carries_no_information(n
 def test_options_that_begin_alike_are_refused() -> None:
     for text in ("[a|a]", "I saw [a dog|a dogfish|]", "[very|very|so] big"):
         with pytest.raises(AssertionError):
-            world.Teller(lambda choice: 0).say(text)
+            teller.Teller(lambda choice: 0).say(text)
 
 
 def test_weights_are_the_probabilities() -> None:
@@ -87,10 +87,10 @@ def test_weights_are_the_probabilities() -> None:
 @both_registers
 def test_a_text_that_goes_on_or_stops_early_is_impossible(register: str) -> None:
     text = DOCUMENTS[register][0].text
-    with pytest.raises(world.Impossible) as stop:
+    with pytest.raises(teller.Impossible) as stop:
         world.bits(register, text + " The end.")
     assert stop.value.position == len(text)
-    with pytest.raises(world.Impossible) as stop:
+    with pytest.raises(teller.Impossible) as stop:
         world.bits(register, text[:-1])
     assert stop.value.position >= len(text) - 40
 
@@ -98,7 +98,7 @@ def test_a_text_that_goes_on_or_stops_early_is_impossible(register: str) -> None
 def test_a_false_fact_is_impossible_at_the_place_where_it_stands() -> None:
     text = next(d.text for d in DOCUMENTS["encyclopedia"] if " winter it " in d.text)
     place = text.index(" winter it ") + len(" winter it ")
-    with pytest.raises(world.Impossible) as stop:
+    with pytest.raises(teller.Impossible) as stop:
         world.bits("encyclopedia", text[:place] + "flies to the moon" + text[place:])
     assert stop.value.position == place
     assert stop.value.found.startswith("flies")
@@ -110,7 +110,7 @@ def test_a_wrong_pronoun_is_impossible_at_the_place_where_it_stands() -> None:
     for told in DOCUMENTS["stories"]:
         if match := re.search(r"who lived in \w+ with (his|her) ", told.text):
             wrong = "her" if match[1] == "his" else "his"
-            with pytest.raises(world.Impossible) as stop:
+            with pytest.raises(teller.Impossible) as stop:
                 world.bits("stories", told.text[: match.start(1)] + wrong + told.text[match.end(1) :])
             assert stop.value.position == match.start(1)
             seen += 1
@@ -125,7 +125,7 @@ def test_a_letter_that_cannot_stand_there_is_found_where_it_stands(
     told = DOCUMENTS[register][index]
     place = data.draw(st.integers(0, len(told.text) - 1))
     changed = told.text[:place] + "#" + told.text[place + 1 :]
-    with pytest.raises(world.Impossible) as stop:
+    with pytest.raises(teller.Impossible) as stop:
         world.bits(register, changed)
     assert place - 30 <= stop.value.position <= place
 
