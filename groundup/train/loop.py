@@ -233,13 +233,14 @@ def micro_batch(wanted: int | str, config: ModelConfig, sequences: int, device: 
     """Sequences in one forward pass: as wanted, or the largest divisor of the global batch that should fit."""
     if isinstance(wanted, int):
         return min(wanted, sequences)
-    if device.device.type == "cuda":
-        # Activations of a block are some 20 vectors of width d and 6 of the feed-forward's, logits come in fp32 twice
-        # over, 2 bytes each under autocast; half the memory stays free for weights, optimizer and fragments.
-        token = 2 * config.layers * (20 * config.width + 6 * config.feed_forward) + 12 * config.vocab_size
-        tokens = torch.cuda.get_device_properties(device.device).total_memory // 2 // token
-    else:
-        tokens = 8192  # more does not get faster on a CPU
+    # Activations of a block are some 20 vectors of width d and 6 of the feed-forward's; logits come thrice in fp32.
+    size = 4 if device.precision == "fp32" else 2
+    token = size * config.layers * (20 * config.width + 6 * config.feed_forward) + 12 * config.vocab_size
+    if device.device.type == "cuda":  # half stays free for weights, optimizer and fragments
+        budget = torch.cuda.get_device_properties(device.device).total_memory // 2
+    else:  # larger is hardly faster on a CPU, and a laptop has other things to remember
+        budget = 1_500_000_000
+    tokens = budget // token
     most = max(1, tokens // config.context)
     return max(size for size in range(1, sequences + 1) if sequences % size == 0 and size <= most)
 
