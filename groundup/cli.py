@@ -16,6 +16,10 @@ from groundup.errors import CODES, GroundupError
 
 os.environ.setdefault("DO_NOT_TRACK", "1")  # no dependency reports anything to anyone
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+os.environ.setdefault("HF_HUB_VERBOSITY", "error")  # its retries are not the user's business; our one error is
+# Threads that wait for each other sleep instead of spinning. On a machine that does anything else besides, spinning
+# made training and sampling 10 to 20 times slower (docs/log.md).
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 app = App(
     name="groundup",
@@ -160,6 +164,7 @@ def sample(
 ) -> None:
     """Let a run write. What is not given is as in the run's recipe."""
     from groundup.science import judge
+    from groundup.science.summary import sample_lines
     from groundup.store.runs import find, lab_directory
 
     found = find(lab_directory(lab), run)
@@ -173,7 +178,7 @@ def sample(
     }
     options = judge.sample_options(found, {key: value for key, value in given.items() if value is not None})
     rows = judge.sample(found, checkpoint, options, device)
-    _print({"run": found.name, "samples": rows}, json, ["\n\n".join(row["text"] for row in rows)])
+    _print({"run": found.name, "samples": rows}, json, [line for row in rows for line in sample_lines(row)])
 
 
 @app.command

@@ -13,7 +13,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from groundup.console import progress
+from groundup.console import progress, say
 from groundup.data.clean import decode, detokenise, normalise
 from groundup.data.sources import (
     RawDocument,
@@ -21,6 +21,7 @@ from groundup.data.sources import (
     corpus_of,
     find_files,
     identity,
+    license_of,
     mirror_of,
     read_file,
     read_world,
@@ -95,8 +96,7 @@ def build(data: Data, lab: Path) -> Artifact:
 def _summary(source: Source, count: Counts) -> dict[str, Any]:
     read = {"documents": count.read.documents, "bytes": count.read.bytes}
     removed = {"bad_utf8": count.bad_utf8, "empty": count.empty, "duplicates": count.duplicates}
-    license = source.license or corpus_of(source).get("license")
-    return {"license": license, "read": read, **removed} | {
+    return {"license": license_of(source), "read": read, **removed} | {
         split: tally.summary() for split, tally in count.splits.items()
     }
 
@@ -153,6 +153,11 @@ def _write(data: Data, found: dict[str, list[SourceFile]], directory: Path) -> d
     for writer in writers.values():
         writer.close()
     for name, count in counts.items():
+        if count.bad_utf8:
+            say(f"warning: {name}: {count.bad_utf8:,} documents hold bytes that are not text; kept with U+FFFD")
+        if not count.splits["valid"].documents:
+            fix = f"set data.sources.{name}.delimiter or .valid, or a larger data.valid_fraction"
+            say(f"warning: {name}: {count.read.documents:,} documents leave none for validation; {fix}")
         if not count.splits["train"].documents:
             raise GroundupError(
                 "no-text",
@@ -219,7 +224,7 @@ def _add(
             "raw": None if document.raw == encoded else document.raw,
             "source": name,
             "language": source.language or corpus.get("language"),
-            "license": source.license or corpus.get("license"),
+            "license": license_of(source),
         },
     )
 

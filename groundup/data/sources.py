@@ -77,6 +77,11 @@ def corpus_of(source: Source) -> dict[str, Any]:
     return corpora()[source.corpus]
 
 
+def license_of(source: Source) -> str | None:
+    """The licence that is stated, or that of the corpus; files that stand in for the corpus's own have none known."""
+    return source.license or (corpus_of(source).get("license") if source.path is None else None)
+
+
 def find_files(source: Source, mirror: str | None, downloads: Path) -> list[SourceFile]:
     """The files of a source, official validation and test files first; downloads what is not here yet.
 

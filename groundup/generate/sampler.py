@@ -48,7 +48,7 @@ def complete(model: Transformer, encoding: Encoding, prompt: str, options: Sampl
     for _ in range(options.max_tokens):
         window = torch.tensor([ids[-context:]], device=device.device)
         with device.autocast():
-            logits = model(window)[0, -1]
+            logits = model(window, last_only=True)[0, -1]
         logits = logits.float().cpu()
         if options.temperature == 0:
             token = int(logits.argmax())

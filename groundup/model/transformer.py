@@ -108,7 +108,8 @@ class Transformer(nn.Module):
             self.head = nn.Linear(config.width, config.vocab_size, bias=False)
         initialise(self)
 
-    def forward(self, tokens: Tensor) -> Tensor:
+    def forward(self, tokens: Tensor, last_only: bool = False) -> Tensor:
+        """Logits of every position, or (B, 1, V) of the last, which is all that sampling needs."""
         length = tokens.shape[1]
         x = self.embedding(tokens)  # (B, T, d)
         rotation = None
@@ -121,6 +122,8 @@ class Transformer(nn.Module):
         x = self.dropout(x)
         for block in self.blocks:
             x = block(x, rotation)
+        if last_only:
+            x = x[:, -1:]
         head = self.embedding.weight if self.config.tied else self.head.weight
         return F.linear(self.norm(x), head)  # (B, T, V)
 

@@ -105,6 +105,8 @@ def _train(found: Run, recipe: Recipe, inputs: Inputs) -> None:
     documents, characters = (
         sum(count["train"][key] for count in counts.values()) for key in ("documents", "characters")
     )
+    if recipe.train.warmup >= recipe.train.steps:
+        say(f"warning: train.warmup = {recipe.train.warmup} is not below train.steps: the rate never reaches its peak")
     say(f"run: {found.path}")
     say(f"device: {device.device.type} ({device.name}), {device.precision}")
     say(f"vocabulary size: {encoding.vocab_size:,}  documents: {documents:,}  characters: {characters:,}")

@@ -62,7 +62,7 @@ def masthead(run: RunRecord) -> page.Masthead:
     rows = [row for row in whole_text(run) if math.isfinite(number(row, "bpb"))]
     best = min(rows, key=lambda row: number(row, "bpb"), default={})
     bpb, floor = number(best, "bpb"), run.floors.get(words(best, "source", "all"), NOTHING)
-    at = f"the lowest, at step {units.count(number(best, 'step'))}" if best else "not scored yet"
+    at = f"the lowest while training, at step {units.count(number(best, 'step'))}" if best else "not scored yet"
     facts = [Fact("Best validation", units.decimals(bpb, 3, BPB), at)]
     if math.isfinite(floor):
         note, over = f"the floor is {units.decimals(floor, 3, BPB)}", units.decimals(bpb / floor, 3, "×")
@@ -226,8 +226,8 @@ def data(run: RunRecord) -> list[page.Block]:
         add("licence", (words(corpus[s], "license", "unknown") for s in sources))
         add("read", (volume(mapping(corpus[s], "read")) for s in sources))
         for key in dict.fromkeys(key for s in sources for key, value in corpus[s].items() if isinstance(value, int)):
-            label = "bad UTF-8" if key == "bad_utf8" else key.replace("_", " ")
-            add(f"− {label}", (units.count(number(corpus[s], key), "documents") for s in sources))
+            label = "of these not UTF-8, kept" if key == "bad_utf8" else f"− {key.replace('_', ' ')}"
+            add(label, (units.count(number(corpus[s], key), "documents") for s in sources))
         for split in SPLITS:
             add(f"→ {split}", (volume(mapping(corpus[s], split)) for s in sources))
     if run.floors:

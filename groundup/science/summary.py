@@ -76,7 +76,7 @@ def summarise(run: Run) -> dict[str, Any]:
     events = run.events()
     state = next((e["event"] for e in reversed(events) if e["event"] != "checkpoint"), "created")
     if state in ("started", "resumed"):
-        state = "training"  # or killed: a process that is gone could not say so
+        state = "training" if run.busy() else "stopped"  # killed: a process that is gone could not say so
     valid = [row for row in run.metrics() if row["kind"] == "valid" and row["source"] == "all"]
     best = min(valid, key=lambda row: row["bpb"], default=None)
     last = max((row["step"] for row in run.metrics()), default=0)
@@ -99,7 +99,7 @@ def outcome(run: Run) -> tuple[dict[str, Any], list[str]]:
     name = f"evaluations/step-{final[0]['step']:08}.json" if final else ""
     scores = run.read_json(name)["scores"] if final else []
     facts["scores"] = scores
-    lines = [line for row in final for line in (f'--- "{row["prompt"]}" at step {row["step"]}', row["text"], "")]
+    lines = [line for row in final for line in sample_lines(row)]
     lines.append(f"run       {run.path}")
     if not scores and facts["valid_bpb"] is not None:
         lines.append(f"valid     {facts['valid_bpb']:.4f} bits per byte at step {facts['best_step']}, while training")
@@ -111,6 +111,10 @@ def outcome(run: Run) -> tuple[dict[str, Any], list[str]]:
     if (run.path / "report.html").exists():
         lines.append(f"report    {run.path / 'report.html'}")
     return facts, lines
+
+
+def sample_lines(row: dict[str, Any]) -> list[str]:
+    return [f'--- "{row["prompt"]}" at step {row["step"]}, seed {row["seed"]}', row["text"], ""]
 
 
 def list_runs(runs: list[Run]) -> list[dict[str, Any]]:

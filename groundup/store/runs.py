@@ -85,6 +85,14 @@ class Run:
                 text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in kept)
                 write_atomic(path, text)
 
+    def busy(self) -> bool:
+        """Whether a process is working on the run now."""
+        try:
+            with self.lock():
+                return False
+        except GroundupError:
+            return True
+
     @contextmanager
     def lock(self) -> Iterator[None]:
         """Hold the run for this process. Raises GroundupError `run-busy` when another one has it.

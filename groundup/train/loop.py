@@ -131,7 +131,7 @@ class Trainer:
         self.run.log_metrics(row)
         left = (train.steps - self.step) / now.steps * seconds
         say(
-            f"step {self.step}/{train.steps} loss={loss:.4f} ppl={perplexity(loss):.1f} bpb={row['bpb']:.4f} "
+            f"step {self.step}/{train.steps} loss={loss:.4f} ppl={perplexity(loss):.4g} bpb={row['bpb']:.4f} "
             f"lr={row['lr']:.2e} tok/s={row['tokens_per_s']:,.0f} eta={duration(left)}"
         )
         self.interval = Interval()
@@ -167,7 +167,7 @@ class Trainer:
         about = {"kind": "valid", "step": self.step, "seconds": self.seconds}
         rows: list[dict[str, Any]] = [about | score.to_json() for score in scores]
         self.run.log_metrics(*rows)
-        parts = " ".join(f"{row['source']}: bpb={row['bpb']:.4f} ppl={row['ppl']:.1f}" for row in rows)
+        parts = " ".join(f"{row['source']}: bpb={row['bpb']:.4f} ppl={row['ppl']:.4g}" for row in rows)
         say(f"valid {self.step}/{train.steps} {parts}")
         self.valid_bpb = rows[-1]["bpb"]
         better = self.valid_bpb < self.best
