@@ -198,7 +198,7 @@ def test_the_best_validation_is_the_lowest_of_the_whole_text(tmp_path: pathlib.P
         for s, b in ((250, 1.5), (500, 1.25), (750, 1.75))
     ]
     jsonl(run / "metrics.jsonl", rows)
-    assert "1.250 bits per byte the lowest, at step 500" in render(run)[1].text
+    assert "1.250 bits per byte the lowest while training, at step 500" in render(run)[1].text
 
 
 def test_rows_that_a_resumed_run_writes_again_count_once(tmp_path: pathlib.Path) -> None:
@@ -207,7 +207,7 @@ def test_rows_that_a_resumed_run_writes_again_count_once(tmp_path: pathlib.Path)
     jsonl(
         run / "metrics.jsonl", [{"kind": "valid", "step": s, "source": "all", "bpb": b, "bytes": 9} for s, b in steps]
     )
-    assert "1.200 bits per byte the lowest, at step 600" in render(run)[1].text
+    assert "1.200 bits per byte the lowest while training, at step 600" in render(run)[1].text
 
 
 def test_the_known_entropy_is_a_dashed_and_named_line(tmp_path: pathlib.Path) -> None:
