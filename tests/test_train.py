@@ -235,4 +235,4 @@ def test_learning_rate_warms_up_and_falls_to_its_floor() -> None:
     rates = [learning_rate(step, plan) for step in range(100)]
     assert rates[0] == pytest.approx(0.1) and rates[9] == rates[10] == pytest.approx(1.0)
     assert rates[99] == pytest.approx(0.1)
-    assert all(b <= a for a, b in itertools.pairwise(rates))
+    assert all(b <= a for a, b in itertools.pairwise(rates[10:]))
