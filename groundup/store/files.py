@@ -9,8 +9,6 @@ from typing import Any
 
 from groundup.errors import GroundupError
 
-CHUNK = 1 << 20
-
 
 def sha256(path: Path) -> str:
     """SHA-256 of a file, in hexadecimal."""

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
-from groundup.console import progress, say
+from groundup.console import progress
 from groundup.data.corpus import texts
 from groundup.errors import GroundupError
 from groundup.recipe import schema
@@ -149,7 +149,3 @@ def _existing(use: str, lab: Path) -> Artifact:
 def of_run(run: Run) -> Encoding:
     """The tokenizer of a run: its own copy."""
     return open_tokenizer(run.path / FILE)
-
-
-def describe(artifact: Artifact) -> None:
-    say(f"tokenizer: {artifact.manifest['counts']['vocab_size']:,} tokens")

@@ -167,14 +167,23 @@ def load_model(checkpoint: Checkpoint, device: torch.device) -> Transformer:
     try:
         config = ModelConfig(**json.loads((checkpoint.path / "model.json").read_bytes()))
         model = Transformer(config).to(device)
-        model.load_state_dict(load_file(checkpoint.path / "model.safetensors", device=str(device)))
-    except (RuntimeError, TypeError, ValueError, SafetensorError) as error:
-        raise GroundupError(
-            "checkpoint-damaged",
-            f"{checkpoint.path}: {' '.join(str(error).split())[:300]}",
-            "choose another checkpoint",
-        ) from None
+    except (RuntimeError, TypeError, ValueError, ZeroDivisionError) as error:
+        raise _unfit(checkpoint, error) from None
+    load_weights(checkpoint, model)
     return model
+
+
+def load_weights(checkpoint: Checkpoint, model: Transformer) -> None:
+    """Put a checkpoint's weights into a model. Raises GroundupError `checkpoint-damaged` if they do not fit."""
+    try:
+        model.load_state_dict(load_file(checkpoint.path / "model.safetensors"))
+    except (RuntimeError, SafetensorError) as error:
+        raise _unfit(checkpoint, error) from None
+
+
+def _unfit(checkpoint: Checkpoint, error: Exception) -> GroundupError:
+    what = f"{checkpoint.path}: {' '.join(str(error).split())[:300]}"
+    return GroundupError("checkpoint-damaged", what, "choose another checkpoint")
 
 
 def load_optimizer(checkpoint: Checkpoint) -> dict[str, torch.Tensor]:

@@ -212,7 +212,7 @@ class Trainer:
             self.run.rewind(0)
             return
         last = found[-1]
-        self.model.load_state_dict(checkpoint.load_model(last, self.device.device).state_dict())
+        checkpoint.load_weights(last, self.model)
         optimizer.load_state(self.model, self.optimizer, checkpoint.load_optimizer(last))
         self.scaler.load_state_dict(last.state["scaler"])
         self.step, self.seconds = last.step, last.state["seconds"]
