@@ -95,16 +95,40 @@ def show(
     _print(facts, json, lines)
 
 
-@app.command
-def data(recipe: Recipe, *overrides: Overrides, lab: Lab = None, json: Json = False) -> None:
-    """Make the corpus: read, decode, normalise, drop duplicates, split."""
+data = App(name="data", help="Make the corpus: read, clean, drop duplicates, split, look for leaks.")
+app.command(data)
+
+
+@data.default
+def corpus(recipe: Recipe, *overrides: Overrides, lab: Lab = None, json: Json = False) -> None:
+    """Make the corpus: read, clean, drop duplicates, split, look for leaks."""
     from groundup.recipe.load import resolve
     from groundup.science.pipeline import make_corpus
     from groundup.science.summary import corpus_lines
     from groundup.store.runs import lab_directory
 
-    corpus = make_corpus(resolve(recipe, list(overrides)).recipe, lab_directory(lab))
-    _print(corpus.manifest | {"path": str(corpus.path)}, json, corpus_lines(corpus))
+    made = make_corpus(resolve(recipe, list(overrides)).recipe, lab_directory(lab))
+    _print(made.manifest | {"path": str(made.path)}, json, corpus_lines(made))
+
+
+@data.command(name="report")
+def data_report(
+    recipe: Recipe,
+    *overrides: Overrides,
+    output: Annotated[Path | None, Parameter(help="The page's file (default: LAB/reports/CORPUS.html).")] = None,
+    lab: Lab = None,
+    json: Json = False,
+) -> None:
+    """Make the corpus if need be, and a page of what was read, left out and kept. With --json, its figures."""
+    from groundup.data.report import figures, write
+    from groundup.recipe.load import resolve
+    from groundup.science.pipeline import make_corpus
+    from groundup.store.runs import lab_directory
+
+    where = lab_directory(lab)
+    made = make_corpus(resolve(recipe, list(overrides)).recipe, where)
+    page = write(made.path, output or where / "reports" / f"{made.id}.html")
+    _print(figures(made.path) | {"page": str(page)}, json, [str(page)])
 
 
 @app.command
@@ -266,6 +290,11 @@ def main(arguments: list[str] | None = None) -> int:
     say(f"error: {failure.what} [{failure.code}]\n  fix: {failure.fix}\n  more: groundup explain {failure.code}")
     if "--json" in (arguments if arguments is not None else sys.argv):
         print(json.dumps({"error": {"code": failure.code, "what": failure.what, "fix": failure.fix}}))
+    if arguments is None and "daft" in sys.modules:
+        # Its threads may still be at work; ending under them would crash the process and lose our exit code.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(failure.exit_code)
     return failure.exit_code
 
 

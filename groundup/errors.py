@@ -61,7 +61,9 @@ CODES: dict[str, Explanation] = {
     "bad-file": Explanation(
         ENVIRONMENT,
         "A data file could not be read as the format that its name promises: truncated compression, a line that is "
-        "not JSON, a table without a text column. The message names file and line.",
+        "not JSON, a table without a text column, bytes that are not UTF-8. The message names file and place. Mend it, "
+        "name the encoding or column in the recipe, or leave out what cannot be read: data.on_bad=skip, which counts "
+        "it.",
     ),
     "unknown-corpus": Explanation(USAGE, "The recipe asks for a corpus that is not described in data/sources.yaml."),
     "download-failed": Explanation(
@@ -73,6 +75,22 @@ CODES: dict[str, Explanation] = {
         ENVIRONMENT,
         "A file does not have the size or SHA-256 that is on record for it: it was cut short, changed, or is another "
         "version. It was not used.",
+    ),
+    "leak": Explanation(
+        FINDING,
+        "Training text holds validation, test or benchmark text: half or more of its word sequences stand in one "
+        "training document. A score on such text says nothing. The recipe asks for a stop (data.decontaminate=fail); "
+        "remove leaves those training documents out, report only names them.",
+    ),
+    "no-cluster": Explanation(
+        ENVIRONMENT,
+        "The recipe asks for Ray (data.engine=ray), and no cluster could be reached or started. It needs the extra: "
+        "pip install 'groundup[ray]'. Without data.ray_address a cluster of this machine's cores is started.",
+    ),
+    "worker-lost": Explanation(
+        ENVIRONMENT,
+        "A process that worked on the text ended before its work did. Most often the system killed it because memory "
+        "ran out; on a cluster a machine may have gone. Chunks that were done stay done: the same command goes on.",
     ),
     "text-too-short": Explanation(
         ENVIRONMENT,

@@ -74,6 +74,50 @@ def test_a_list_is_replaced_and_not_added_to() -> None:
     assert resolve("quickstart", ["sample.prompts=[One]"]).recipe.sample.prompts == ["One"]
 
 
+def test_a_whole_mix_replaces_the_earlier_one_and_its_origins(tmp_path: Path) -> None:
+    found = resolve("phase0", ["data.mix={stories: 1}"])
+    assert found.recipe.data.mix == {"stories": 1}
+    assert found.origins["data.mix.stories"] == "command line" and "data.mix.encyclopedia" not in found.origins
+    path = tmp_path / "mine.yaml"
+    path.write_text("preset: phase0\ndata: {sources: {news: {path: n.txt}}, mix: {news: 0.5, stories: 0.5}}\n")
+    found = resolve(str(path), ["data.mix.news=0.2"])
+    assert list(found.recipe.data.sources) == ["stories", "encyclopedia", "news"], "sources are added by name"
+    assert found.recipe.data.mix == {"news": 0.2, "stories": 0.5}
+    assert (found.origins["data.mix.news"], found.origins["data.mix.stories"]) == ("command line", f"file {path}")
+
+
+def test_one_entry_of_a_mix_changes_alone() -> None:
+    found = resolve("phase0", ["data.mix.stories=0.5"])
+    assert found.recipe.data.mix == {"stories": 0.5, "encyclopedia": 0.3}
+    assert found.origins["data.mix.stories"] == "command line"
+    assert found.origins["data.mix.encyclopedia"] == "preset phase0"
+
+
+def test_one_entry_after_a_null_begins_a_new_mix() -> None:
+    found = resolve("phase0", ["data.mix=null", "data.mix.stories=2"])
+    assert found.recipe.data.mix == {"stories": 2}
+    assert {key for key in found.origins if key.startswith("data.mix")} == {"data.mix.stories"}
+
+
+def test_whole_benchmarks_replace_the_earlier_ones_even_by_none(file: Path) -> None:
+    file.write_text(MINIMAL.replace("{sources", "{benchmarks: {one: a.txt, two: b.txt}, sources"))
+    assert resolve(str(file), ["data.benchmarks.two=c.txt"]).recipe.data.benchmarks == {"one": "a.txt", "two": "c.txt"}
+    assert resolve(str(file), ["data.benchmarks={three: c.txt}"]).recipe.data.benchmarks == {"three": "c.txt"}
+    found = resolve(str(file), ["data.benchmarks={}"])
+    assert found.recipe.data.benchmarks == {} and found.origins["data.benchmarks"] == "command line"
+    assert "data.benchmarks.one" not in found.origins
+    found = resolve(str(file), ["data.benchmarks={}", "data.benchmarks.one=d.txt"])
+    assert {key: value for key, value in found.origins.items() if "benchmarks" in key} == {
+        "data.benchmarks.one": "command line"
+    }
+
+
+def test_a_filled_part_or_source_given_as_a_mapping_keeps_its_other_keys() -> None:
+    recipe = resolve("phase0", ["train={steps: 7}", "data.sources={stories: {documents: 5}}"]).recipe
+    assert recipe.train.steps == 7 and recipe.train.warmup == 60
+    assert recipe.data.sources["stories"].corpus == "tinystories" and len(recipe.data.sources) == 2
+
+
 # -- unknown keys ------------------------------------------------------------------------------------------------------
 
 
@@ -222,6 +266,9 @@ def test_a_value_of_wrong_type_or_out_of_range_is_refused_by_its_key(override: s
         (["data.valid_fraction=0.5", "data.test_fraction=0.5"], "nothing to train on"),
         (["data.mix.nobody=1"], "nobody"),
         (["data.mix={stories: 0, encyclopedia: 0}"], "add up to nothing"),
+        (["data.mix={}"], "add up to nothing"),
+        (["data.mix={stories: 1e308, encyclopedia: 1e308}"], "add up to infinity"),
+        (["data.temperature=2"], "data.temperature = 2"),
         (["data.sources.stories.corpus=null"], "neither corpus nor path"),
     ],
 )
@@ -299,6 +346,13 @@ def test_a_source_can_be_replaced_by_another() -> None:
 
 def test_a_mix_of_null_goes_by_size() -> None:
     assert resolve("phase0", ["data.mix=null"]).recipe.data.mix is None
+
+
+def test_a_temperature_goes_with_sizes_and_not_with_a_mix() -> None:
+    fix = refusal("phase0", "data.temperature=2").fix.partition(",")[0]
+    assert resolve("phase0", ["data.temperature=2", fix]).recipe.data.temperature == 2
+    assert resolve("phase0", ["data.temperature=1"]).recipe.data.mix, "1 changes nothing"
+    assert refusal("phase0", "data.mix=null", "data.temperature=0.5").code == "bad-value"
 
 
 # -- presets -----------------------------------------------------------------------------------------------------------
@@ -417,7 +471,7 @@ def test_a_resolved_recipe_written_down_resolves_to_itself(
             at: Any = recipe.model_dump(mode="json")
             for part in key.split("."):
                 at = at[part]
-            assert at == (at | value if isinstance(value, dict) else value), key  # a mapping adds to what is there
+            assert at == value, key
     values = recipe.model_dump(mode="json")
     path = tmp_path_factory.getbasetemp() / "resolved.yaml"
     path.write_text(yaml.safe_dump(values, sort_keys=False))  # as a run writes it

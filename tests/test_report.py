@@ -1,6 +1,7 @@
 """Promises of the report: one self-contained page, of whatever is there, that no text in it can break."""
 
 import functools
+import html
 import html.parser
 import http.server
 import json
@@ -11,14 +12,20 @@ import re
 import shutil
 import subprocess
 import threading
+import time
 from typing import Any
 
 import numpy as np
 import PIL.Image
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from groundup.errors import GroundupError
-from groundup.report.plot import thin
+from groundup.report import units
+from groundup.report.diff import COMPARED, differences
+from groundup.report.flow import LINE, THINNEST, WIDTH, Band, Origin, Stage, flow
+from groundup.report.plot import Steps, histogram, thin
 from groundup.science.run_report import write
 
 HOSTILE = '<script>alert("x")</script><img src=http://evil.example/x onerror=alert(1)> \u202e $\\frac$ \ud800 \x00'
@@ -191,6 +198,17 @@ def test_the_numbers_of_the_files_are_on_the_page(tmp_path: pathlib.Path) -> Non
     assert ("title", "f" * 64) in page.attributes  # the whole of a shortened hash
 
 
+def test_shares_and_planned_epochs_are_those_of_the_lineage(tmp_path: pathlib.Path) -> None:
+    run = make_run(tmp_path)  # its recipe's mix is 3 to 1
+    assert "epochs planned" not in render(run)[1].text, "runs from before they were recorded"
+    lineage = json.loads((run / "lineage.json").read_text())
+    lineage |= {"mix": {"stories": 0.625, "facts": 0.375}, "epochs": {"stories": 1.5, "facts": 4.25}}
+    (run / "lineage.json").write_text(json.dumps(lineage))
+    text = render(run)[1].text
+    assert "share of the tokens 62.5 % 37.5 %" in text
+    assert "epochs planned 1.50 passes 4.25 passes" in text
+
+
 def test_the_best_validation_is_the_lowest_of_the_whole_text(tmp_path: pathlib.Path) -> None:
     run = make_run(tmp_path)
     rows = [
@@ -342,6 +360,115 @@ def test_thinning_keeps_both_ends_and_every_spike() -> None:
     assert len(kept_x) <= 1000
     assert (kept_x[0], kept_x[-1], kept_y.max(), kept_y.min()) == (0, 199_999, 9, -9)
     assert (np.diff(kept_x) > 0).all()
+
+
+texts = st.lists(st.sampled_from(["a", "b", "c", "dog,", "dog"]), max_size=60).map(" ".join)
+
+
+@given(texts, texts)
+def test_a_difference_holds_both_texts_whole(before: str, after: str) -> None:
+    pieces = differences(before, after, around=1000)
+    assert not [piece for piece in pieces if piece.mark == "gap"]
+    assert " ".join(piece.text for piece in pieces if piece.mark != "new") == before
+    assert " ".join(piece.text for piece in pieces if piece.mark != "gone") == after
+
+
+@given(texts, texts, st.integers(0, 10), st.integers(0, 5))
+def test_a_shortened_difference_says_how_many_words_it_leaves_out(
+    before: str, after: str, compared: int, around: int
+) -> None:
+    pieces = differences(before, after, compared, around)
+    gaps = [piece.text for piece in pieces if piece.mark == "gap"]
+    equal = sum(int(count) for gap in gaps for count in re.findall(r"(\d+) equal", gap))
+    cut = [tuple(map(int, pair)) for gap in gaps for pair in re.findall(r"(\d+) and (\d+) words", gap)] or [(0, 0)]
+    shown = {mark: sum(len(p.text.split()) for p in pieces if p.mark == mark) for mark in ("", "gone", "new")}
+    assert shown[""] + shown["gone"] + equal + cut[0][0] == len(before.split())
+    assert shown[""] + shown["new"] + equal + cut[0][1] == len(after.split())
+
+
+def test_a_difference_of_long_texts_takes_bounded_time_and_room() -> None:
+    rng = np.random.default_rng(1)
+    for words in (["a"], ["a", "b"], [f"w{i}" for i in range(50)], ["x" * 10_000]):
+        before, after = (" ".join(rng.choice(words, 20_000)) for _ in range(2))
+        start = time.perf_counter()
+        pieces = differences("start " + before, "begin " + after + " end")
+        assert time.perf_counter() - start < 5
+        assert sum(len(piece.text) for piece in pieces) < 4 * COMPARED * 125
+
+
+amounts = st.lists(st.sampled_from([0.0, 1e-9, 1.0, 2.5, 40.0, 1e3, 1e6, 1e12]), min_size=3, max_size=3)
+bands = st.lists(amounts.map(lambda values: Band("band", "some of it", values)), max_size=4)
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(bands, min_size=1, max_size=6), bands)
+def test_a_flow_loses_nothing_and_its_bands_and_labels_can_be_seen(
+    leaving: list[list[Band]], arriving: list[Band]
+) -> None:
+    stages = [Stage(f"stage {number}", "", group) for number, group in enumerate(leaving)]
+    origins = [Origin(name, "12 documents") for name in ("first", "second", "third")]
+    everything = [*arriving, *(band for group in leaving for band in group)]
+    if not sum(sum(band.amounts) for band in everything):
+        with pytest.raises(ValueError, match="amount above 0"):
+            flow("f", "title", "description", origins, stages, arriving, str)
+        return
+    svg = flow("f", "title", "description", origins, stages, arriving, str)
+    width, height = map(float, re.findall(r'viewBox="0 0 (\S+) (\S+)"', svg)[0])
+    assert width == WIDTH
+    bars = [(float(y), float(h)) for y, h in re.findall(r'<rect[^>]* y="(\S+)"[^>]* height="(\S+)"', svg)]
+    assert all(h >= THINNEST - 0.1 and y + h <= height for y, h in bars)
+    for side in ("start", "end"):
+        lines = [float(y) for y in re.findall(rf'y="(\S+)" class="name {side}"', svg)]
+        assert (np.diff(lines) >= 2 * LINE - 0.2).all()
+
+
+def test_a_flow_escapes_names_and_gives_every_band_its_words() -> None:
+    origins = [Origin(HOSTILE), Origin("b")]
+    svg = flow(
+        "f", HOSTILE, HOSTILE, origins, [Stage(HOSTILE, "", [Band(HOSTILE, "", [1, 3])])], [Band("c", "", [5, 0])], str
+    )
+    assert "<script" not in svg
+    assert "<img" not in svg
+    assert "<title>b → &lt;script" in svg
+    assert "<title>b: 3</title>" in svg  # all that it sends out
+
+
+def test_a_band_is_as_thick_as_its_amount() -> None:
+    arriving = [Band("train", "", [70.0]), Band("valid", "", [20.0])]
+    svg = flow("f", "t", "d", [Origin("a")], [Stage("s", "", [Band("gone", "", [10.0])])], arriving, str)
+    heights = [float(height) for height in re.findall(r'<rect x="812.0"[^>]*height="([^"]+)"', svg)]
+    assert heights == pytest.approx([175, 50, 25], abs=0.1)
+
+
+def test_a_histogram_draws_what_is_there_and_nothing_where_it_makes_no_sense() -> None:
+    def draw(edges: list[float], *counts: list[float], mark: tuple[str, float] | None = None) -> str:
+        layers = [Steps(f"layer {i}", one, i, filled=not i) for i, one in enumerate(counts)]
+        return "".join(plot.svg for plot in histogram("h", "Lengths", "documents", "", edges, layers, "words", mark))
+
+    svg = draw([1, 2, 4, 8, 16, 32768], [0, 3, 9, 1, 0], [0, 2, 9, 0, 0])
+    assert [html.unescape(word) for word in re.findall(r">([^<>]+)</text>", svg)][:4] == [
+        "2",
+        "4",
+        "8",
+        "16",
+    ]  # no empty ends
+    assert 'aria-label="Lengths, documents by words: layer 0, layer 1"' in svg
+    assert "stroke-dasharray" in draw([0, 0.5, 1], [0, 3], mark=("threshold", 0.25))
+    senseless: list[tuple[list[float], list[float]]] = [
+        ([], []), ([1], []), ([1, 2], []), ([1, 2], [0]), ([2, 1], [3]), ([1, math.nan], [3]), ([1, 2], [math.inf]),
+        ([1, 2, 3], [1]),
+    ]  # fmt: skip
+    for edges, counts in senseless:
+        assert draw(edges, counts) == ""
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [(0, "0 %"), (1e-7, "under 0.001 %"), (0.00012, "0.012 %"), (0.0042, "0.42 %"), (0.1234, "12.3 %"), (1, "100 %"),
+     (0.99999, "over 99.9 %"), (1.5, "150.0 %"), (-0.02, "-2.0 %"), (math.nan, "–")],
+)  # fmt: skip
+def test_a_share_is_only_nothing_or_all_when_it_is(value: float, expected: str) -> None:
+    assert units.share(value) == expected
 
 
 def test_a_directory_that_is_no_run_is_refused(tmp_path: pathlib.Path) -> None:

@@ -1,232 +1,216 @@
-"""The corpus: every document once, cleaned, in its split, with the raw text beside it.
+"""The corpus: every document once, cleaned, in its split, its raw text beside it, and a record of what was left out.
 
-Order: decode -> normalise -> exact duplicates over all sources and splits together -> split. Official validation and
-test documents are read first, so of two equal documents the one that must stay unseen survives, not its copy in train.
+Order: prepare (data/prepare.py) -> exact duplicates -> near duplicates, over all sources and splits together -> split,
+which a hash of the text decides -> leaks (data/leaks.py). Official validation and test documents come first, so of two
+equal documents the one that must stay unseen survives, not its copy in train.
 """
 
-import hashlib
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+import json
+import shutil
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
 import pyarrow.parquet as pq
 
 from groundup.console import progress, say
-from groundup.data.clean import decode, detokenise, normalise
-from groundup.data.sources import (
-    RawDocument,
-    SourceFile,
-    corpus_of,
-    find_files,
-    identity,
-    license_of,
-    mirror_of,
-    read_file,
-    read_world,
-)
+from groundup.data import duplicates, engine, leaks, record
+from groundup.data.finish import SPLITS, finish  # noqa: F401
+from groundup.data.prepare import Job, most_common, part, prepare, rules_of, save_plan
+from groundup.data.sources import SourceFile, expand, find_files, identity, mirror_of, plan
 from groundup.errors import GroundupError
-from groundup.recipe.schema import Data, Source
-from groundup.store.artifacts import Artifact, make
+from groundup.recipe.schema import Data
+from groundup.store.artifacts import Artifact, identify, make
+from groundup.store.files import sha256, write_json
 
-VERSION = 1
-SPLITS = ("train", "valid", "test")
-ROWS = 1000  # documents in one Parquet row group
-SCHEMA = pa.schema(
-    [
-        ("id", pa.string()),
-        ("text", pa.string()),
-        ("raw", pa.binary()),  # null where it is the text's UTF-8
-        ("source", pa.string()),
-        ("language", pa.string()),
-        ("license", pa.string()),
-        ("date", pa.string()),
-        ("url", pa.string()),
-        ("bits", pa.float64()),  # -log2 probability, where the source knows it
-    ]
-)
-
-
-@dataclass
-class Tally:
-    """Counts of one split of one source; `bits` adds up where the source knows its documents' probabilities."""
-
-    documents: int = 0
-    bytes: int = 0
-    characters: int = 0
-    bits: float = 0.0
-
-    def summary(self) -> dict[str, Any]:
-        counts = {"documents": self.documents, "bytes": self.bytes, "characters": self.characters}
-        return counts | ({"entropy_bpb": self.bits / self.bytes} if self.bits else {})
-
-
-@dataclass
-class Counts:
-    read: Tally = field(default_factory=Tally)
-    bad_utf8: int = 0
-    empty: int = 0
-    duplicates: int = 0
-    splits: dict[str, Tally] = field(default_factory=lambda: {split: Tally() for split in SPLITS})
+VERSION = 2
+ROWS = 1000  # documents read at once
+REPORT = "report.json"
 
 
 def build(data: Data, lab: Path) -> Artifact:
-    """The corpus of a recipe: one Parquet file for each source and split, `SOURCE.SPLIT.parquet`.
+    """The corpus of a recipe: `SOURCE.SPLIT.NNNNN.parquet`, `removed.NNNNN.parquet` and `report.json`.
 
-    Raises GroundupError `no-such-file`, `no-text`, `bad-file`, `unknown-corpus`, `download-failed`.
+    Raises GroundupError `no-such-file`, `no-text`, `bad-file`, `unknown-corpus`, `download-failed`, `leak`,
+    `no-cluster`.
     """
     found = {
         name: find_files(source, mirror_of(data.mirror), lab / "downloads") for name, source in data.sources.items()
     }
-    identities = {name: identity(source, found[name]) for name, source in data.sources.items()}
-    part = {"sources": identities, "valid_fraction": data.valid_fraction, "test_fraction": data.test_fraction}
+    benchmarks = {name: expand(paths) for name, paths in data.benchmarks.items()}
+    identities = {
+        name: identity(source, found[name])
+        | source.model_dump(include={"encoding", "cut_words"})
+        | {"rules": rules_of(source)}
+        for name, source in data.sources.items()
+    }
+    part = data.model_dump(
+        include={"valid_fraction", "test_fraction", "near_duplicates", "decontaminate", "leak_words", "on_bad"}
+    ) | {
+        "sources": identities,
+        "filters": data.filters.model_dump() if any(entry["rules"] for entry in identities.values()) else None,
+        "order": list(data.sources),  # of equal documents the first source's stays
+        "benchmarks": {name: [sha256(path) for path in paths] for name, paths in benchmarks.items()},
+    }
+    work = lab / "work" / identify("corpus", VERSION, part, [])
 
     def fill(directory: Path) -> dict[str, Any]:
-        counts = _write(data, found, directory)
-        records = [{"source": name, **file} for name, entry in identities.items() for file in entry["files"]]
-        return {
-            "counts": {name: _summary(data.sources[name], count) for name, count in counts.items()},
-            "sources": records,
+        work.mkdir(parents=True, exist_ok=True)
+        stages: dict[str, Any] = {}
+        report = _fill(data, found, benchmarks, work, directory, stages)
+        report["sources"] = {
+            name: record.describe_source(name, data, identities[name], total)
+            for name, total in report["sources"].items()
         }
+        _warn(data, report)
+        write_json(directory / REPORT, report)
+        shutil.rmtree(work)
+        records = [{"source": name, **file} for name, entry in identities.items() for file in entry["files"]]
+        return {"counts": record.counts(report), "sources": records, "stages": stages}
 
     return make(lab, "corpus", VERSION, part, [], fill)
 
 
-def _summary(source: Source, count: Counts) -> dict[str, Any]:
-    read = {"documents": count.read.documents, "bytes": count.read.bytes}
-    removed = {"bad_utf8": count.bad_utf8, "empty": count.empty, "duplicates": count.duplicates}
-    return {"license": license_of(source), "read": read, **removed} | {
-        split: tally.summary() for split, tally in count.splits.items()
+@contextmanager
+def _stage(stages: dict[str, Any], name: str) -> Iterator[None]:
+    """Note wall and processor seconds of a stage."""
+    wall, cpu = time.monotonic(), engine.cpu_seconds()
+    yield
+    stages[name] = {
+        "seconds": round(time.monotonic() - wall, 3),
+        "cpu_seconds": round(engine.cpu_seconds() - cpu, 3),
     }
 
 
-def draw_split(key: bytes, valid_fraction: float, test_fraction: float) -> str:
-    """The split of a document without an official one, from the hash of its text: adding others never moves it."""
-    place = int.from_bytes(key[:8], "big") / 2**64
-    if place < valid_fraction:
-        return "valid"
-    return "test" if place < valid_fraction + test_fraction else "train"
+def _jobs(data: Data, found: dict[str, list[SourceFile]]) -> list[Job]:
+    """Every chunk, those with an official split first."""
+    jobs = []
+    for name, source in data.sources.items():
+        official = {file.split for file in found[name]}
+        fractions = (
+            0.0 if "valid" in official else data.valid_fraction,
+            0.0 if "test" in official else data.test_fraction,
+        )
+        for number, chunk in enumerate(plan(source, found[name])):
+            jobs.append(Job(name, number, chunk.file.split if chunk.file else None, fractions, chunk))
+    return sorted(jobs, key=lambda job: job.split is None)
 
 
-class _Writer:
-    """Writes documents to `SOURCE.SPLIT.parquet`, one row group at a time."""
-
-    def __init__(self, directory: Path, source: str) -> None:
-        self.files = {
-            split: pq.ParquetWriter(directory / f"{source}.{split}.parquet", SCHEMA, compression="zstd")
-            for split in SPLITS
-        }
-        self.rows: dict[str, list[dict[str, Any]]] = {split: [] for split in SPLITS}
-
-    def add(self, split: str, row: dict[str, Any]) -> None:
-        self.rows[split].append(row)
-        if len(self.rows[split]) == ROWS:
-            self.flush(split)
-
-    def flush(self, split: str) -> None:
-        self.files[split].write_table(pa.Table.from_pylist(self.rows[split], SCHEMA))
-        self.rows[split] = []
-
-    def close(self) -> None:
-        for split, file in self.files.items():
-            self.flush(split)
-            file.close()
+def _each(work: Callable[[int], Any], jobs: list[Job], label: str) -> dict[int, Any]:
+    """Do every chunk, with progress by the bytes of its files."""
+    chunks = Counter(job.chunk.file for job in jobs)
+    sizes = [job.chunk.file.path.stat().st_size // chunks[job.chunk.file] if job.chunk.file else 1 for job in jobs]
+    values = {}
+    with progress(label, sum(sizes), "B") as advance:
+        for task, value in engine.each(work, range(len(jobs))):
+            values[task] = value
+            advance(sizes[task])
+    return values
 
 
-def _write(data: Data, found: dict[str, list[SourceFile]], directory: Path) -> dict[str, Counts]:
-    counts = {name: Counts() for name in data.sources}
-    writers = {name: _Writer(directory, name) for name in data.sources}
-    seen: set[bytes] = set()
-    total = sum(file.path.stat().st_size for files in found.values() for file in files)
-    with progress("corpus", total or None, "B") as advance:
-        for official in (True, False):
-            for name, source in data.sources.items():
-                files = [file for file in found[name] if (file.split is not None) == official]
-                kept = {split for split in ("valid", "test") if any(file.split == split for file in found[name])}
-                fractions = [
-                    0.0 if "valid" in kept else data.valid_fraction,
-                    0.0 if "test" in kept else data.test_fraction,
-                ]
-                for split, document in _documents(source, files, official or bool(found[name]), advance):
-                    _add(document, split, fractions, name, source, counts[name], writers[name], seen)
-    for writer in writers.values():
-        writer.close()
-    for name, count in counts.items():
-        if count.bad_utf8:
-            say(f"warning: {name}: {count.bad_utf8:,} documents hold bytes that are not text; kept with U+FFFD")
-        if not count.splits["valid"].documents:
-            fix = f"set data.sources.{name}.delimiter or .valid, or a larger data.valid_fraction"
-            say(f"warning: {name}: {count.read.documents:,} documents leave none for validation; {fix}")
-        if not count.splits["train"].documents:
+def _fill(
+    data: Data,
+    found: dict[str, list[SourceFile]],
+    benchmarks: dict[str, list[Path]],
+    work: Path,
+    directory: Path,
+    stages: dict[str, Any],
+) -> dict[str, Any]:
+    engine.start(data)
+    jobs = _jobs(data, found)
+    save_plan(work, data, jobs)
+    with _stage(stages, "prepare"):
+        _each(partial(prepare, work), jobs, "prepare")
+    official = sum(job.split is not None for job in jobs) << 32  # ranks below it
+    with _stage(stages, "exact"):
+        duplicates.find_exact(work)
+    with _stage(stages, "near"), engine.full_disks():
+        clusters = duplicates.find_near(work, data.near_duplicates, official)
+    with _stage(stages, "leaks"):
+        held = _held(jobs, benchmarks, work)
+        index = leaks.build_index(held, data.leak_words)
+        index.save(work)
+    with _stage(stages, "finish"):
+        outcomes = _each(partial(finish, work, directory), jobs, "finish")
+    return _report(data, jobs, work, directory, outcomes, clusters, held, index.sizes.tolist())
+
+
+def _held(jobs: list[Job], benchmarks: dict[str, list[Path]], work: Path) -> list[leaks.HeldText]:
+    """Validation and test documents that stay, and the benchmarks' texts."""
+    gone = set(pq.read_table(work / duplicates.DROPS, columns=["rank"])["rank"].to_pylist())
+    texts = []
+    for task, job in enumerate(jobs):
+        table = pq.read_table(part(work, task, "held"), columns=["rank", "key", "split", "place", "text"])
+        for row in table.to_pylist():
+            if row["rank"] not in gone:
+                name = f"{job.source}.{row['split']}"
+                texts.append(leaks.HeldText(name, row["key"].hex(), row["place"], row["text"]))
+    for name, paths in benchmarks.items():
+        for path in paths:
+            texts += leaks.read_benchmark(name, path)
+    return texts
+
+
+def _report(
+    data: Data,
+    jobs: list[Job],
+    work: Path,
+    directory: Path,
+    outcomes: dict[int, Any],
+    clusters: dict[str, Any],
+    held: list[leaks.HeldText],
+    sizes: list[int],
+) -> dict[str, Any]:
+    """The parts of report.json that the sources do not tell of themselves."""
+    totals = {name: record.Sum() for name in data.sources}
+    overlaps: dict[int, list[Any]] = {}
+    lines: Counter[str] = Counter()
+    for task, job in enumerate(jobs):
+        prepared = json.loads((work / f"{task:05}.json").read_bytes())
+        totals[job.source].add(prepared, outcomes[task])
+        lines.update(prepared["lines"])
+        for text, found in outcomes[task]["overlaps"].items():
+            best = overlaps.setdefault(int(text), [*found, job.source])
+            if found[0] > best[0]:
+                overlaps[int(text)] = [*found, job.source]
+    removed = sum(total.removed["leak"] for total in totals.values())
+    return {
+        "sources": totals,
+        "reasons": record.reasons(),
+        "examples": record.examples(sorted(directory.glob("removed.*.parquet"))),
+        "boilerplate": [{"line": line, "documents": count} for line, count in most_common(lines, record.LINES)],
+        "clusters": clusters,
+        "leaks": record.leak_report(data, held, sizes, overlaps, removed),
+    }
+
+
+def _warn(data: Data, report: dict[str, Any]) -> None:
+    """Say what a user would want to know now. Raises GroundupError `no-text`, `leak`."""
+    for name, source in report["sources"].items():
+        read, kept = source["read"]["documents"], source["kept"]
+        if gone := source["removed"].get("unreadable"):
+            say(f"warning: {name}: {gone['documents']:,} of {read:,} documents cannot be read and were left out")
+        if not kept["train"]["documents"]:
             raise GroundupError(
                 "no-text",
-                f"source {name!r} has no training document after cleaning ({count.read.documents} read)",
-                "check its files and its delimiter; see `groundup explain no-text`",
+                f"source {name!r} has no training document after cleaning ({read} read)",
+                "check its files, delimiter and filters; see `groundup explain no-text`",
             )
-    return counts
-
-
-def _documents(
-    source: Source, files: list[SourceFile], from_files: bool, advance: Any
-) -> Iterator[tuple[str | None, RawDocument]]:
-    if not from_files:
-        for document in read_world(source):
-            yield None, document
-    limit = source.documents
-    for file in files:
-        for document in read_file(file, source):
-            if limit is not None and file.split is None:
-                if limit == 0:
-                    return
-                limit -= 1
-            yield file.split, document
-        advance(file.path.stat().st_size)
-
-
-def _add(
-    document: RawDocument,
-    split: str | None,
-    fractions: list[float],
-    name: str,
-    source: Source,
-    count: Counts,
-    writer: _Writer,
-    seen: set[bytes],
-) -> None:
-    corpus = corpus_of(source)
-    text, whole = decode(document.raw)
-    text = normalise(detokenise(text) if corpus.get("articles") else text)
-    count.read.documents += 1
-    count.read.bytes += len(document.raw)
-    count.bad_utf8 += not whole
-    if not text:
-        count.empty += 1
-        return
-    encoded = text.encode()
-    key = hashlib.blake2b(encoded, digest_size=16).digest()
-    if key in seen:
-        count.duplicates += 1
-        return
-    seen.add(key)
-    split = split or draw_split(key, *fractions)
-    tally = count.splits[split]
-    tally.documents += 1
-    tally.bytes += len(encoded)
-    tally.characters += len(text)
-    tally.bits += document.bits or 0.0
-    writer.add(
-        split,
-        {
-            **asdict(document),
-            "id": key.hex(),  # of the text itself, so it is the same wherever the document stands
-            "text": text,
-            "raw": None if document.raw == encoded else document.raw,
-            "source": name,
-            "language": source.language or corpus.get("language"),
-            "license": license_of(source),
-        },
-    )
+        if not kept["valid"]["documents"]:
+            fix = f"set data.sources.{name}.delimiter, .cut_words or .valid, or a larger data.valid_fraction"
+            say(f"warning: {name}: {source['pieces']:,} documents leave none for validation; {fix}")
+    for checked in report["leaks"]["checked"]:
+        if checked["leaked"] and data.decontaminate != "remove":
+            what = f"{checked['leaked']:,} of {checked['documents']:,} texts of {checked['name']} stand in train"
+            if data.decontaminate == "fail":
+                first = next(one for one in report["leaks"]["documents"] if one["against"] == checked["name"])
+                what += f", the first of them {first['place']} in {first['train_source']}, {first['train_place']}"
+                raise GroundupError("leak", what, "leave such training documents out: data.decontaminate=remove")
+            say(f"warning: {what}; `groundup data report` names them, data.decontaminate=remove leaves them out")
 
 
 def known_entropy(counts: dict[str, Any], sources: list[str], split: str) -> float | None:
@@ -239,6 +223,7 @@ def known_entropy(counts: dict[str, Any], sources: list[str], split: str) -> flo
 
 def texts(corpus: Artifact, source: str, split: str) -> Iterator[str]:
     """The texts of one source and split, in order."""
-    with pq.ParquetFile(corpus.path / f"{source}.{split}.parquet") as table:
-        for batch in table.iter_batches(batch_size=ROWS, columns=["text"]):
-            yield from batch.column("text").to_pylist()
+    for path in sorted(corpus.path.glob(f"{source}.{split}.*.parquet")):
+        with pq.ParquetFile(path) as table:
+            for batch in table.iter_batches(batch_size=ROWS, columns=["text"]):
+                yield from batch.column("text").to_pylist()

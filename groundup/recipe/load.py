@@ -20,6 +20,7 @@ from groundup.recipe.rungs import fill_in
 from groundup.recipe.schema import Recipe
 
 DEEPEST = 8  # parts of a dotted key
+WHOLE = ("data.mix", "data.benchmarks")  # mappings that a later layer replaces; to all others it adds key by key
 LARGEST_FILE = 100_000  # bytes; a recipe is a page, and reading YAML takes a minute for a megabyte
 
 
@@ -106,32 +107,49 @@ def _layers(name: str) -> Iterator[tuple[str, dict[str, Any]]]:
     yield origin, values
 
 
-def _parse_override(text: str) -> dict[str, Any]:
+def _parse_override(text: str) -> tuple[list[str], Any]:
     key, equals, value = text.partition("=")
     parts = key.strip().split(".")
     if not equals or not all(parts) or len(parts) > DEEPEST:
         raise GroundupError(
             "recipe-syntax", f"{text!r} is not an override", "write key.sub=value, e.g. train.steps=1000"
         )
-    nested: Any = value if value.startswith("*") else _read_yaml(value, f"the value of {key}")  # a glob is no alias
-    for part in reversed(parts):
-        nested = {part: nested}
-    return nested
+    return parts, value if value.startswith("*") else _read_yaml(value, f"the value of {key}")  # a glob is no alias
 
 
 def _merge(base: dict[str, Any], layer: dict[str, Any], origin: str, origins: dict[str, str], prefix: str = "") -> None:
     for key, value in layer.items():
         path = f"{prefix}{key}"
-        if isinstance(value, dict) and isinstance(base.get(key), dict):
-            _merge(base[key], value, origin, origins, f"{path}.")
-        elif isinstance(value, dict):
-            base[key] = {}
-            _merge(base[key], value, origin, origins, f"{path}.")
-        else:
-            if isinstance(base.get(key), dict):  # a whole part is replaced by one value
-                for old in [old for old in origins if old.startswith(f"{path}.")]:
-                    del origins[old]
-            base[key], origins[path] = value, origin
+        if not isinstance(value, dict):
+            _replace(base, key, value, path, origins)
+            origins[path] = origin
+            continue
+        if path in WHOLE or not isinstance(base.get(key), dict):
+            _replace(base, key, {}, path, origins)
+        _merge(base[key], value, origin, origins, f"{path}.")
+        origins.pop(path, None)
+        if not base[key]:  # an empty mapping has no entry whose origin could be named
+            origins[path] = origin
+
+
+def _override(values: dict[str, Any], parts: list[str], value: Any, origins: dict[str, str]) -> None:
+    """Set the value of a dotted key. Only the value itself can replace a mapping: the way to it is kept."""
+    at, prefix = values, ""
+    for part in parts[:-1]:
+        if not isinstance(at.get(part), dict):
+            _replace(at, part, {}, f"{prefix}{part}", origins)
+        origins.pop(f"{prefix}{part}", None)
+        at, prefix = at[part], f"{prefix}{part}."
+    _merge(at, {parts[-1]: value}, "command line", origins, prefix)
+
+
+def _replace(base: dict[str, Any], key: str, value: Any, path: str, origins: dict[str, str]) -> None:
+    """Put a value where another was, whose origins, and those of all below it, go with it."""
+    origins.pop(path, None)
+    if isinstance(base.get(key), dict):
+        for old in [old for old in origins if old.startswith(f"{path}.")]:
+            del origins[old]
+    base[key] = value
 
 
 def _known_keys(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
@@ -224,8 +242,14 @@ def _check(recipe: Recipe) -> None:
     for name in data.mix or {}:
         if name not in data.sources:
             refuse(f"data.mix names {name!r}, which is not a source", "the sources are: " + ", ".join(data.sources))
-    if data.mix is not None and not sum(data.mix.values()) > 0:
-        refuse("the shares of data.mix add up to nothing", "give at least one source a positive share")
+    if data.mix is not None and not 0 < sum(data.mix.values()) < float("inf"):
+        what = "infinity" if sum(data.mix.values()) else "nothing"
+        refuse(f"the shares of data.mix add up to {what}", "give at least one source a share, 0.5 say")
+    if data.mix is not None and data.temperature != 1:
+        refuse(
+            f"data.temperature = {data.temperature} sets the shares by size, and data.mix sets them, too",
+            "data.mix=null, or leave out data.temperature",
+        )
 
 
 def resolve(name: str, overrides: list[str] | None = None) -> Resolved:
@@ -238,7 +262,7 @@ def resolve(name: str, overrides: list[str] | None = None) -> Resolved:
     for origin, layer in _layers(name):
         _merge(values, layer, origin, origins)
     for override in overrides or []:
-        _merge(values, _parse_override(override), "command line", origins)
+        _override(values, *_parse_override(override), origins)
     _drop_null_entries(values, origins)
     return validate(values, origins)
 

@@ -11,6 +11,8 @@ Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$")]  # bec
 
 Text = Annotated[str, Field(min_length=1)]
 Paths = Text | Annotated[list[Text], Field(min_length=1)]
+Rule = Literal["length", "symbols", "repetition", "c4", "boilerplate", "language"]
+Share = Annotated[float, Field(ge=0, le=1)]
 
 
 class Part(BaseModel):
@@ -39,6 +41,12 @@ class Source(Part):
     """Files that are the official test split."""
     delimiter: Text | None = None
     """What separates documents in text files; null: what the corpus says, else one file is one document."""
+    encoding: Text | None = None
+    """Of text files that are neither UTF-8 nor UTF-16 with a byte order mark: cp1252, latin-1 and the like."""
+    cut_words: Annotated[int, Field(ge=50)] | None = None
+    """Cut longer documents, books say, at chapter headings, else between paragraphs, into pieces of so many words."""
+    filters: list[Rule] | None = None
+    """Rules that documents must keep (thresholds: data.filters); null: what the corpus says, else none."""
     text_column: str = "text"
     """The column of jsonl, parquet or csv that holds the text."""
     documents: Positive | None = None
@@ -46,18 +54,61 @@ class Source(Part):
     license: str | None = None
     """The licence of your files, for the record."""
     language: str | None = None
-    """The language of your files, for the record."""
+    """The language of your files (en, de ...), for the record and for the rule `language`."""
+
+
+class Filters(Part):
+    """Thresholds of the filter rules; sources of the numbers: groundup/data/filters.py."""
+
+    min_words: Annotated[int, Field(ge=0)] = 50
+    max_words: Positive = 100_000
+    min_word_length: Annotated[float, Field(ge=0)] = 3.0
+    """Mean length of the words in characters."""
+    max_word_length: Annotated[float, Field(gt=0)] = 10.0
+    max_symbols: Share = 0.1
+    """Hash signs and ellipses by words."""
+    max_bullet_lines: Share = 0.9
+    max_ellipsis_lines: Share = 0.3
+    min_alphabetic_words: Share = 0.8
+    """Share of the words with at least one letter."""
+    max_digits: Share = 0.3
+    """Digits by characters."""
+    min_stop_words: Annotated[int, Field(ge=0)] = 2
+    """Of: the, be, to, of, and, that, have, with. For English text only."""
+    min_sentences: Annotated[int, Field(ge=0)] = 5
+    """Sentences, under the rule c4."""
+    min_language: Share = 0.65
+    """Probability of the source's language."""
 
 
 class Data(Part):
     sources: dict[Name, Source] = Field(min_length=1)
     """The bodies of text, by name."""
     mix: dict[Name, Annotated[float, Field(ge=0)]] | None = None
-    """Share of each source in the training tokens and in the tokenizer's sample; null: by size."""
+    """Share of each source in training and in the tokenizer's sample; null: by size."""
+    mix_by: Literal["tokens", "bytes"] = "tokens"
+    """What the shares of the mix are shares of."""
+    temperature: Annotated[float, Field(ge=1)] = 1.0
+    """Without a mix, shares are sizes to the power 1 / temperature: above 1, small sources are seen more often."""
     valid_fraction: Fraction = 0.01
     """Share of the documents without an official split that goes to validation."""
     test_fraction: Fraction = 0.01
     """Share of the documents without an official split that goes to test."""
+    filters: Filters = Filters()
+    near_duplicates: Annotated[float, Field(gt=0, le=1)] | None = 0.5
+    """Jaccard similarity of word 3-grams from which two documents of 20 words or more are one; null: only equal."""
+    benchmarks: dict[Name, Paths] = {}
+    """Texts of your own that train must not hold, by name (txt: one a line; jsonl: every string)."""
+    decontaminate: Literal["report", "remove", "fail"] = "report"
+    """Training documents that overlap with valid, test or benchmark texts: name them, leave them out, or stop."""
+    leak_words: Annotated[int, Field(ge=4, le=100)] = 13
+    """Length in words of the sequences that are looked for."""
+    on_bad: Literal["fail", "skip"] = "fail"
+    """A document or row that cannot be read (not UTF-8, NUL bytes, no JSON): stop and name it, or skip and count."""
+    engine: Literal["local", "ray"] = "local"
+    """Where the text is processed; the outcome is the same."""
+    ray_address: str | None = None
+    """Address of the Ray cluster, ray://HOST:10001 say; null: one is started on this machine."""
     mirror: str | None = None
     """Directory or URL prefix that stands in for the hub; null: $GROUNDUP_MIRROR, else the hub."""
 

@@ -26,6 +26,8 @@ class Cell:
     title: str = ""
     """What a pointer shows: the full value of a shortened one."""
     code: bool = False
+    tone: str = ""
+    """ "", strong, quiet, good, warn or bad."""
 
 
 @dataclass(frozen=True)
@@ -33,12 +35,12 @@ class Text:
     kind: ClassVar[str] = "text"
     text: str
     tone: str = ""
-    """ "", absent or warn."""
+    """ "", absent, good, warn or bad."""
 
 
 @dataclass(frozen=True)
 class Table:
-    """align: one letter for each column, l or r; the last letter holds for the columns that remain."""
+    """align: one letter for each column, l, r or t (running text); the last one holds for the columns that remain."""
 
     kind: ClassVar[str] = "table"
     columns: Sequence[str]
@@ -62,7 +64,7 @@ class Key:
 
 @dataclass(frozen=True)
 class Plot:
-    """svg comes from `groundup.report.plot.curve`: it is the only part of a page that is not escaped again."""
+    """svg comes from `groundup.report.plot` or `.flow`: it is the only part of a page that is not escaped again."""
 
     title: str
     unit: str
@@ -75,6 +77,8 @@ class Plot:
 class Plots:
     kind: ClassVar[str] = "plots"
     plots: Sequence[Plot]
+    wide: bool = False
+    """Each as wide as the page; where that is narrow, the picture can be pushed sideways."""
 
 
 @dataclass(frozen=True)
@@ -89,12 +93,31 @@ class Passage:
 
 @dataclass(frozen=True)
 class Passages:
-    """The first passage is open, the others are folded away."""
+    """The first `open` passages are seen, the others are folded away."""
 
     kind: ClassVar[str] = "passages"
     heading: str
     passages: Sequence[Passage]
     older: str = "older"
+    open: int = 1
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A run of words. mark: "" for what both texts have, gone, new, or gap for a note on what is left out."""
+
+    text: str
+    mark: str = ""
+
+
+@dataclass(frozen=True)
+class Diff:
+    """One text against another, as pieces in order (`groundup.report.diff`)."""
+
+    kind: ClassVar[str] = "diff"
+    label: str
+    pieces: Sequence[Piece]
+    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -108,9 +131,11 @@ class Details:
     kind: ClassVar[str] = "details"
     summary: str
     blocks: "Sequence[Block]"
+    note: str = ""
+    open: bool = False
 
 
-Block = Text | Table | Plots | Passages | Pre | Details
+Block = Text | Table | Plots | Passages | Diff | Pre | Details
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,10 @@
-"""Curves as inline SVG. matplotlib draws; the page's CSS colours, so one picture serves light, dark and paper."""
+"""Curves and histograms as inline SVG. matplotlib draws; the page's CSS colours, for light, dark and paper alike."""
 
+import contextlib
 import io
 import re
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 from xml.etree import ElementTree
@@ -42,6 +43,16 @@ class Series:
     y: Sequence[float]
     color: int = 0
     faint: bool = False
+
+
+@dataclass(frozen=True)
+class Steps:
+    """Counts of a histogram, one for each bin; `filled` ones lie behind the others as an area."""
+
+    label: str
+    counts: Sequence[float]
+    color: int = 0
+    filled: bool = False
 
 
 @dataclass(frozen=True)
@@ -115,14 +126,7 @@ def curve(
     levels = [level for level in levels if abs(level.y) < LARGEST]
     if not curves:
         raise ValueError("a picture needs at least one finite value")
-    with matplotlib.rc_context(), warnings.catch_warnings():
-        matplotlib.rcdefaults()  # a user's matplotlibrc must not change the page
-        matplotlib.rcParams.update(STYLE)
-        warnings.simplefilter("ignore", UserWarning)
-        figure = Figure(figsize=(WIDTH / 72, HEIGHT / 72), dpi=72)
-        axes = figure.add_axes(
-            (LEFT / WIDTH, BOTTOM / HEIGHT, (WIDTH - LEFT - RIGHT) / WIDTH, 1 - (TOP + BOTTOM) / HEIGHT)
-        )
+    with _frame() as (axes, buffer):
         for one, x, y in curves:
             few = len(x) <= 40 and not one.faint
             axes.plot(
@@ -138,11 +142,77 @@ def curve(
         _limits(axes, [(x, y) for _, x, y in curves], levels, log, zero, settle)
         for level in levels:
             axes.axhline(level.y, color=f"#0000f{level.color % COLORS}", linewidth=1.2, linestyle=(0, (5, 3)))
+        axes.xaxis.set_major_locator(MaxNLocator(6, integer=True, steps=[1, 2, 2.5, 5, 10]))
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: tick(value)))
         _furnish(axes, x_label)
-        buffer = io.StringIO()
-        figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
         places = [(level, float(axes.transData.transform((0, level.y))[1])) for level in levels]
     return _restyle(buffer.getvalue(), name, describe, places)
+
+
+def histogram(
+    name: str,
+    title: str,
+    unit: str,
+    note: str,
+    edges: Sequence[float],
+    layers: Sequence[Steps],
+    x_label: str,
+    mark: tuple[str, float] | None = None,
+) -> list[Plot]:
+    """A picture of counts by bin, bins equally wide whatever they span, or nothing where there is nothing to draw.
+
+    edges: (n + 1,), ascending; each layer has n counts, 0 or more. Empty bins at both ends are cut off. mark: name
+    and value of a dashed vertical line.
+    """
+    borders, counts = np.asarray(edges, dtype=float), [np.asarray(layer.counts, dtype=float) for layer in layers]
+    sound = len(borders) > 1 and np.isfinite(borders).all() and (np.diff(borders) > 0).all()
+    if not sound or any(one.shape != (len(borders) - 1,) or not (abs(one) < LARGEST).all() for one in counts):
+        return []
+    full = np.flatnonzero(sum(counts, np.zeros(len(borders) - 1)) > 0)
+    if not len(full):
+        return []
+    at = round(float(np.interp(mark[1], borders, np.arange(len(borders)))), 9) if mark else 0.0
+    first, last = int(full[0]), int(full[-1]) + 1
+    if mark and np.isfinite(mark[1]):
+        first, last = min(first, int(np.floor(at))), max(last, int(np.ceil(at)))
+    with _frame() as (axes, buffer):
+        for layer, one in zip(layers, counts, strict=True):
+            color, bins = f"#0000f{layer.color % COLORS}", np.arange(first, last + 1)
+            if layer.filled:
+                axes.stairs(one[first:last], bins, color=color, fill=True, alpha=0.28, linewidth=0)
+            if not layer.filled or len(layers) == 1:
+                axes.stairs(one[first:last], bins, color=color, linewidth=1.7)
+        if mark:
+            axes.axvline(at, color=MUTED, linewidth=1.2, linestyle=(0, (5, 3)))
+        axes.set_xlim(first - 0.01 * (last - first), last + 0.03 * (last - first))
+        axes.set_ylim(0, 1.06 * max(float(one.max()) for one in counts))
+        axes.yaxis.set_major_locator(MaxNLocator(5, integer=True, steps=[1, 2, 2.5, 5, 10]))
+        ticks = range(first, last + 1, -(-(last - first) // 9))
+        axes.set_xticks(list(ticks), [_edge(borders[place]) for place in ticks])
+        _furnish(axes, x_label)
+    keys = [Key(layer.label, layer.color, "area" if layer.filled else "solid") for layer in layers]
+    keys += [Key(mark[0], 7, "dashed")] if mark else []
+    describe = f"{title}, {unit} by {x_label}: " + ", ".join(key.label for key in keys)
+    return [Plot(title, unit, _restyle(buffer.getvalue(), name, describe, []), note, keys if len(keys) > 1 else ())]
+
+
+def _edge(value: float) -> str:
+    """16384 -> "16.4k": a power of two in full would run into the next one."""
+    return tick(float(f"{value:.3g}") if abs(value) >= 1e4 else value)
+
+
+@contextlib.contextmanager
+def _frame() -> Iterator[tuple[Axes, io.StringIO]]:
+    """Empty axes; what is drawn on them is in the buffer afterwards, as SVG."""
+    with matplotlib.rc_context(), warnings.catch_warnings():
+        matplotlib.rcdefaults()  # a user's matplotlibrc must not change the page
+        matplotlib.rcParams.update(STYLE)
+        warnings.simplefilter("ignore", UserWarning)
+        figure = Figure(figsize=(WIDTH / 72, HEIGHT / 72), dpi=72)
+        box = (LEFT / WIDTH, BOTTOM / HEIGHT, (WIDTH - LEFT - RIGHT) / WIDTH, 1 - (TOP + BOTTOM) / HEIGHT)
+        axes, buffer = figure.add_axes(box), io.StringIO()
+        yield axes, buffer
+        figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
 
 
 def _finite(series: Series) -> tuple[np.ndarray, np.ndarray]:
@@ -178,9 +248,8 @@ def _limits(
 
 
 def _furnish(axes: Axes, x_label: str) -> None:
-    axes.xaxis.set_major_locator(MaxNLocator(6, integer=True, steps=[1, 2, 2.5, 5, 10]))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: tick(value)))
     for axis in (axes.xaxis, axes.yaxis):
-        axis.set_major_formatter(FuncFormatter(lambda value, _: tick(value)))
         axis.set_tick_params(which="both", length=0, pad=6, labelcolor=MUTED)
     axes.grid(axis="y", which="major", color=LINE, linewidth=1)
     axes.set_axisbelow(True)

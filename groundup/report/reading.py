@@ -3,6 +3,7 @@
 import json
 import math
 import pathlib
+from collections.abc import Iterable
 from typing import Any
 
 import yaml
@@ -77,6 +78,18 @@ def listing(row: Row, key: str) -> list[Row]:
     """The objects in the list under `key`."""
     value = row.get(key)
     return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
+
+
+def numbers(row: Row, key: str) -> list[float]:
+    """The list of numbers under `key`; not-a-number stands for an item that is none."""
+    value = row.get(key)
+    return [number({"": item}, "") for item in value] if isinstance(value, list) else []
+
+
+def total(values: Iterable[float]) -> float:
+    """The sum of those that are finite, or not-a-number where none is."""
+    known = [value for value in values if math.isfinite(value)]
+    return sum(known) if known else NOTHING
 
 
 def words(row: Row, key: str, absent: str = "") -> str:

@@ -31,6 +31,19 @@ def size(value: float) -> str:
     return f"{value:,.3g} TB" if value < 1000 else f"{value:,.0f} TB"
 
 
+def share(value: float) -> str:
+    """A part of a whole: 0.1234 -> "12.3 %", 0.00012 -> "0.012 %". Only nothing is 0 %, only all of it is 100 %."""
+    if not math.isfinite(value):
+        return _odd(value)
+    percent = 100 * value
+    if 0 < percent < 0.001:
+        return "under 0.001 %"
+    if 99.95 <= percent < 100:
+        return "over 99.9 %"
+    places = 0 if percent in (0, 100) else 1 if abs(percent) >= 1 else 2 if abs(percent) >= 0.1 else 3
+    return f"{percent:,.{places}f} %"
+
+
 def duration(seconds: float) -> str:
     """6.6 -> "6.6 s"; 725 -> "12 min 05 s"; 11040 -> "3 h 04 min"; 183600 -> "2 d 03 h"."""
     if not math.isfinite(seconds):

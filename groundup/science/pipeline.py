@@ -15,17 +15,18 @@ from groundup.model.config import configure
 from groundup.model.size import parameters, rule_of_thumb
 from groundup.recipe.load import Resolved
 from groundup.recipe.schema import Recipe
+from groundup.science.summary import mixture_lines
 from groundup.store import lineage
 from groundup.store.artifacts import Artifact
 from groundup.store.files import digest, write_atomic, write_json
 from groundup.store.runs import Run
 from groundup.tokens import pack, tokenizer
-from groundup.tokens.stream import shares
+from groundup.tokens.stream import mixture, shares, token_shares
 
 if TYPE_CHECKING:
     from groundup.train.precision import Device
 
-TRAIN_VERSION = 1
+TRAIN_VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,8 @@ def make_tokenizer(recipe: Recipe, lab: Path) -> tuple[Artifact, Artifact]:
     """(corpus, tokenizer). The tokenizer learns from the sources in the proportions of the mix."""
     corpus = make_corpus(recipe, lab)
     sizes = {source: counts["train"]["bytes"] for source, counts in corpus.manifest["counts"].items()}
-    return corpus, tokenizer.build(recipe.tokenizer, shares(recipe.data.mix, sizes), corpus, lab)
+    mix = shares(recipe.data.mix, sizes, recipe.data.temperature)  # of bytes: there are no tokens yet
+    return corpus, tokenizer.build(recipe.tokenizer, mix, corpus, lab)
 
 
 def make_shards(recipe: Recipe, lab: Path) -> Inputs:
@@ -60,9 +62,19 @@ def make_shards(recipe: Recipe, lab: Path) -> Inputs:
 
 def training_shares(recipe: Recipe, inputs: Inputs) -> dict[str, float]:
     """Share of each source in the training tokens."""
-    return shares(
-        recipe.data.mix, {name: count["train"]["tokens"] for name, count in inputs.shards.manifest["counts"].items()}
-    )
+    data, train = recipe.data, _train_counts(inputs)
+    share = shares(data.mix, {name: counts[data.mix_by] for name, counts in train.items()}, data.temperature)
+    return share if data.mix_by == "tokens" else token_shares(share, train)
+
+
+def planned_mixture(recipe: Recipe, inputs: Inputs) -> list[dict[str, Any]]:
+    """A row for each source: its shares, its tokens, and the epochs over them in the planned steps."""
+    seen = recipe.train.steps * recipe.train.tokens_per_update
+    return mixture(training_shares(recipe, inputs), _train_counts(inputs), seen)
+
+
+def _train_counts(inputs: Inputs) -> dict[str, dict[str, int]]:
+    return {name: counts["train"] for name, counts in inputs.shards.manifest["counts"].items()}
 
 
 def run_of(recipe: Recipe, inputs: Inputs, lab: Path) -> Run:
@@ -111,6 +123,8 @@ def _train(found: Run, recipe: Recipe, inputs: Inputs) -> None:
     say(f"device: {device.device.type} ({device.name}), {device.precision}")
     say(f"vocabulary size: {encoding.vocab_size:,}  documents: {documents:,}  characters: {characters:,}")
     say(f"parameters: {size:,}  steps: {recipe.train.steps:,}  tokens per update: {recipe.train.tokens_per_update:,}")
+    for line in mixture_lines(planned_mixture(recipe, inputs)):
+        say(line)
     train(Trainer(found, recipe, inputs.shards.path, training_shares(recipe, inputs), encoding, device))
 
 
@@ -141,6 +155,7 @@ def _create(found: Run, recipe: Recipe, inputs: Inputs, device: "Device") -> Non
             "family": config.family,
         },
         "mix": training_shares(recipe, inputs),
+        "epochs": {row["source"]: row["epochs"] for row in planned_mixture(recipe, inputs)},
         "chain": [*lineage.chain(inputs.artifacts), this | {"inputs": [inputs.shards.reference()]}],
     }
     write_json(found.path / "lineage.json", facts)

@@ -210,7 +210,9 @@ def data(run: RunRecord) -> list[page.Block]:
         return [Text("Neither corpus.json nor shards.json says anything yet.", "absent")]
     corpus, shards = ({s: mapping(counts, s) for s in sources} for counts in (run.corpus, run.shards))
     tokens = {s: number(mapping(shards[s], "train"), "tokens") for s in sources}
-    mix = mapping(mapping(run.recipe, "data"), "mix")
+    # The lineage's shares are of the tokens; the recipe's may be of the bytes.
+    mix = mapping(run.lineage, "mix") or mapping(mapping(run.recipe, "data"), "mix")
+    planned = mapping(run.lineage, "epochs")
     weights = {s: max(finite(number(mix, s) if mix else tokens[s], 0), 0) for s in sources}
     share = {s: ratio(weights[s], sum(weights.values())) for s in sources}
     seen = number(run.train[-1], "tokens") if run.train else NOTHING
@@ -238,7 +240,9 @@ def data(run: RunRecord) -> list[page.Block]:
             add(f"{split} tokens", (units.count(number(part, "tokens"), "tokens") for part in parts))
         size = {s: number(mapping(shards[s], "train"), "bytes") for s in sources}
         add("train bytes per token", (units.decimals(ratio(size[s], tokens[s]), 2, "bytes") for s in sources))
-        add("share of the mix" if mix else "share, by size", (units.decimals(100 * share[s], 1, "%") for s in sources))
+        add("share of the tokens", (units.decimals(100 * share[s], 1, "%") for s in sources))
+        if planned:
+            add("epochs planned", (units.decimals(number(planned, s), 2, "passes") for s in sources))
         add("epochs seen", (units.decimals(ratio(seen * share[s], tokens[s]), 2, "passes") for s in sources))
     note = "Epochs seen: tokens trained on, times the share, over the train tokens."
     return [Table(["", *sources], rows, "lr", note if run.shards else "")]

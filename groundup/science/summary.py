@@ -9,6 +9,10 @@ from groundup.recipe.load import Resolved, flatten
 from groundup.store.artifacts import Artifact
 from groundup.store.runs import Run
 
+# Up to 4 epochs of repeated text change the loss negligibly against new text; beyond that the value of more compute
+# decays to nothing (Muennighoff et al. 2023, "Scaling Data-Constrained Language Models").
+MOST_EPOCHS = 4
+
 
 def describe(resolved: Resolved) -> tuple[dict[str, Any], list[str]]:
     """The resolved recipe with the origin of each value, and the size of its model."""
@@ -40,16 +44,36 @@ def _plain(value: Any) -> Any:
     return "null" if value is None else value
 
 
+REMOVED = ("unreadable", "empty", "filtered", "duplicates", "near_duplicates", "leaks")
+
+
 def corpus_lines(corpus: Artifact) -> list[str]:
     rows = []
     for source, count in corpus.manifest["counts"].items():
         row = {"source": source, "read": count["read"]["documents"]}
-        row |= {key: count[key] for key in ("bad_utf8", "empty", "duplicates")}
+        row |= {key.replace("_", " "): count[key] for key in REMOVED}
         row |= {split: count[split]["documents"] for split in ("train", "valid", "test")}
         rows.append(
             row | {"train MB": round(count["train"]["bytes"] / 1e6, 2), "licence": count["license"] or "unknown"}
         )
     return [f"corpus {corpus.path}", "documents:", *table(rows)]
+
+
+def mixture_lines(rows: list[dict[str, Any]]) -> list[str]:
+    """The table of a mixture (`tokens.stream.mixture`), and a warning for each source seen too often or never."""
+    lines = table(rows)
+    for row in rows:
+        if row["epochs"] > MOST_EPOCHS:
+            lines.append(
+                f"warning: {row['source']} is seen {row['epochs']:.1f} times: beyond {MOST_EPOCHS} epochs, repeated "
+                "text teaches less and less (Muennighoff et al. 2023); take more text, a smaller share or fewer steps"
+            )
+        if row["share of tokens"] and not row["epochs"]:
+            lines.append(
+                f"warning: {row['source']} is never drawn: shares are met in thousandths, and its share is "
+                f"{row['share of tokens']:.5f}; a mix, or a higher data.temperature without one, gives it more"
+            )
+    return lines
 
 
 def score_lines(result: dict[str, Any]) -> list[str]:
@@ -99,8 +123,12 @@ def outcome(run: Run) -> tuple[dict[str, Any], list[str]]:
     name = f"evaluations/step-{final[0]['step']:08}.json" if final else ""
     scores = run.read_json(name)["scores"] if final else []
     facts["scores"] = scores
+    known = run.lineage()
+    facts |= {key: known.get(key, {}) for key in ("mix", "epochs")}
     lines = [line for row in final for line in sample_lines(row)]
     lines.append(f"run       {run.path}")
+    if facts["epochs"]:
+        lines.append("epochs    " + ", ".join(f"{epochs:.2f} of {name}" for name, epochs in facts["epochs"].items()))
     if not scores and facts["valid_bpb"] is not None:
         lines.append(f"valid     {facts['valid_bpb']:.4f} bits per byte at step {facts['best_step']}, while training")
     for row in scores:

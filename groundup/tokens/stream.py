@@ -4,7 +4,9 @@ Nothing is carried from one batch to the next, so a resumed run needs the step a
 processes cannot change what the model sees.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -14,23 +16,68 @@ from groundup.tokens.pack import read_shards
 PERIOD = 1000  # sequences after which the mix is met exactly: shares are rounded to thousandths
 
 
-def shares(mix: dict[str, float] | None, tokens: dict[str, int]) -> dict[str, float]:
-    """Share of each source in the training tokens, adding up to 1; without a mix, by size. Zero shares are left out."""
-    weights = {source: float(size) for source, size in tokens.items()} if mix is None else mix
+def shares(mix: Mapping[str, float] | None, sizes: Mapping[str, float], temperature: float = 1.0) -> dict[str, float]:
+    """Share of each source, adding up to 1: by the mix, or without one by size ** (1 / temperature).
+
+    Zero shares are left out. A temperature of 1 keeps to the sizes, and the higher it is, the more equal the shares
+    are: temperature-scaled mixing in Raffel et al. 2020, "Exploring the Limits of Transfer Learning" (T5).
+    """
+    weights = {source: size ** (1 / temperature) for source, size in sizes.items()} if mix is None else mix
+    return normalised(weights)
+
+
+def normalised(weights: Mapping[str, float]) -> dict[str, float]:
+    """The weights above zero, scaled to add up to 1."""
     total = sum(weights.values())
     return {source: weight / total for source, weight in weights.items() if weight > 0}
 
 
-def interleave(share: list[float], period: int = PERIOD) -> np.ndarray:
-    """(period,) source of each sequence in a period: largest-remainder counts, spread as evenly as can be."""
-    exact = np.array(share) * period
+def token_shares(byte_share: Mapping[str, float], train: Mapping[str, Mapping[str, int]]) -> dict[str, float]:
+    """Shares of the tokens that give the sources these shares of the bytes; `train`: tokens and bytes by source."""
+    return normalised({name: part * train[name]["tokens"] / train[name]["bytes"] for name, part in byte_share.items()})
+
+
+def byte_shares(token_share: Mapping[str, float], train: Mapping[str, Mapping[str, int]]) -> dict[str, float]:
+    """Shares of the bytes in which these shares of the tokens end: the inverse of `token_shares`."""
+    return normalised({name: part * train[name]["bytes"] / train[name]["tokens"] for name, part in token_share.items()})
+
+
+def sequences(share: Mapping[str, float]) -> dict[str, int]:
+    """How many of the sequences of a period each source has, sources by name: the largest-remainder method."""
+    names = sorted(share)  # so that the order in which a recipe lists its sources decides nothing
+    exact = np.array([share[name] for name in names]) * PERIOD
     counts = np.floor(exact).astype(int)
-    for index in np.argsort(counts - exact, kind="stable")[: period - counts.sum()]:
+    for index in np.argsort(counts - exact, kind="stable")[: PERIOD - counts.sum()]:
         counts[index] += 1
+    return dict(zip(names, counts.tolist(), strict=True))
+
+
+def mixture(share: Mapping[str, float], train: Mapping[str, Mapping[str, int]], seen: int) -> list[dict[str, Any]]:
+    """A row for each source of `train` (tokens and bytes by source): its shares, its tokens, and the epochs over them.
+
+    `share` is of the tokens, `seen` the number of tokens trained on. Epochs count what the stream draws, which meets
+    the shares in thousandths.
+    """
+    of_bytes, drawn = byte_shares(share, train), sequences(share)
+    return [
+        {
+            "source": name,
+            "share of tokens": share.get(name, 0.0),
+            "share of bytes": of_bytes.get(name, 0.0),
+            "tokens available": counts["tokens"],
+            "epochs": seen * drawn[name] / PERIOD / counts["tokens"] if name in drawn else 0.0,
+        }
+        for name, counts in train.items()
+    ]
+
+
+def interleave(counts: list[int]) -> np.ndarray:
+    """(period,) source of each sequence in a period, where each has its count, spread as evenly as can be."""
+    period = sum(counts)
+    rate, credit = np.array(counts) / period, np.zeros(len(counts))
     order = np.empty(period, dtype=np.int64)
-    credit = np.zeros(len(share))
     for slot in range(period):  # always the source that is furthest behind its share
-        credit += counts / period
+        credit += rate
         order[slot] = credit.argmax()
         credit[order[slot]] -= 1
     return order
@@ -76,18 +123,19 @@ class Stream:
         self, directory: Path, share: dict[str, float], context: int, tokens_per_update: int, seed: int
     ) -> None:
         self.context, self.sequences = context, tokens_per_update // context
+        quota = sequences(share)
         self.sources = [
             Windows(read_shards(directory, source, "train"), context, key=seed * 1_000 + number)
-            for number, source in enumerate(share)
+            for number, source in enumerate(quota)
         ]
-        for source, windows in zip(share, self.sources, strict=True):
+        for source, windows in zip(quota, self.sources, strict=True):
             if not windows.total:
                 what = f"source {source!r} has fewer training tokens than one window of {context + 1}"
                 raise GroundupError("text-too-short", what, "more text, or a shorter model.context")
-        self.order = interleave(list(share.values()))
-        self.quota = np.bincount(self.order, minlength=len(share))
-        before = np.zeros((len(share), PERIOD), dtype=np.int64)
-        for number in range(len(share)):
+        self.quota = list(quota.values())
+        self.order = interleave(self.quota)
+        before = np.zeros((len(quota), PERIOD), dtype=np.int64)
+        for number in range(len(quota)):
             before[number, 1:] = np.cumsum(self.order == number)[:-1]
         self.before = before  # (sources, period): how many of each source come before a slot
 
@@ -97,6 +145,6 @@ class Stream:
         for row in range(self.sequences):
             period, slot = divmod(step * self.sequences + row, PERIOD)
             source = int(self.order[slot])
-            number = period * int(self.quota[source]) + int(self.before[source, slot])
+            number = period * self.quota[source] + int(self.before[source, slot])
             batch[row] = self.sources[source].window(number)
         return batch

@@ -1,0 +1,142 @@
+"""Near-duplicates: pairs of documents that share most of their word 3-grams.
+
+MinHash (Broder 1997) with banding (Leskovec et al., Mining of Massive Datasets, ch. 3): 128 hashes in 32 bands of 4
+rows find a pair of Jaccard similarity s with probability 1 - (1 - s^4)^32, which is 0.87 at s = 0.5 and 0.99 at 0.6.
+Each pair that is found so is then measured exactly.
+"""
+
+import itertools
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import daft
+import daft.functions as F
+import numpy as np
+import pyarrow as pa
+from daft import DataFrame, DataType, Series, col
+
+from groundup.console import progress
+from groundup.data.ngrams import batch_ngram_hashes, ngram_hashes
+
+WORDS, BANDS, ROWS = 3, 32, 4
+SEED = 1
+ALL_PAIRS = 8  # in a bucket up to this size every pair is measured; in a larger one, a chain and a star
+KEYS_AT_ONCE = 4_000_000  # band keys grouped in one go: some 400 MB
+PAIRS_AT_ONCE = 100_000  # pairs whose 3-grams are held in memory: some 300 MB for documents of 350 words
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Documents by rank, `left` < `right`, with their Jaccard similarity."""
+
+    left: np.ndarray
+    right: np.ndarray
+    similarity: np.ndarray
+
+
+def find_pairs(staged: DataFrame, without: np.ndarray, threshold: float, work: Path) -> Pairs:
+    """Pairs of documents at or above a Jaccard similarity, those `without` left aside.
+
+    `staged` has rank and text; `work` is a directory for the band keys, 256 bytes a document.
+    """
+    texts = staged.where(col("compared")).select("rank", "text")
+    if len(without):
+        texts = texts.join(daft.from_pydict({"rank": without}), on="rank", how="anti", strategy="hash")
+    left, right = _candidates(texts, work)
+    if not len(left):
+        return Pairs(left, right, np.empty(0))
+    similarities = _similarities(texts, left, right)
+    same = similarities >= threshold
+    return Pairs(left[same], right[same], similarities[same])
+
+
+def _candidates(texts: DataFrame, work: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Pairs that share the four hashes of at least one band."""
+    plain = F.normalize(col("text"), remove_punct=True, lowercase=True, white_space=True)
+    signature = F.minhash(plain, num_hashes=BANDS * ROWS, ngram_size=WORDS, seed=SEED, hash_function="xxhash")
+    keys = texts.select("rank", _band_keys(signature).alias("keys"))
+    names = [f"band{band:02}" for band in range(BANDS)]
+    keys = keys.select("rank", *(F.get(col("keys"), band).alias(name) for band, name in enumerate(names)))
+    folder = str(work / "bands")
+    keys.write_parquet(folder, compression="none", write_mode="overwrite")
+    stored = daft.read_parquet(folder + "/*.parquet")
+    at_once = max(1, KEYS_AT_ONCE // max(1, stored.count_rows()))
+    found: list[np.ndarray] = []
+    with progress("near-duplicates: bands", BANDS, "bands") as advance:
+        for first in range(0, BANDS, at_once):
+            group = names[first : first + at_once]
+            found.append(_bucket_pairs(stored, group))
+            advance(len(group))
+    pairs = np.unique(np.concatenate(found), axis=0)
+    return pairs[:, 0], pairs[:, 1]
+
+
+@daft.func.batch(return_dtype=DataType.list(DataType.uint64()))
+def _band_keys(signature: Series) -> Series:
+    """One 64-bit key for each band of four 32-bit hashes, different for equal hashes in different bands."""
+    values = signature.to_arrow().flatten().to_numpy().reshape(-1, BANDS, ROWS).astype(np.uint64)
+    factors = np.random.Generator(np.random.Philox(SEED)).integers(0, 2**64, (BANDS, ROWS), np.uint64) | np.uint64(1)
+    keys = (values * factors).sum(axis=2, dtype=np.uint64) + np.arange(BANDS, dtype=np.uint64)
+    offsets = np.arange(0, keys.size + 1, BANDS)
+    return Series.from_arrow(pa.LargeListArray.from_arrays(pa.array(offsets), pa.array(keys.ravel())))
+
+
+def _bucket_pairs(stored: DataFrame, names: Sequence[str]) -> np.ndarray:
+    """(n, 2) ranks of documents in the same bucket of one of these bands, the lower one first."""
+    keys = stored.select("rank", col(names[0]).alias("key"))
+    for name in names[1:]:
+        keys = keys.concat(stored.select("rank", col(name).alias("key")))
+    buckets = keys.groupby("key").agg(col("rank").list_agg().alias("ranks")).where(F.length(col("ranks")) > 1)
+    pairs = [pair for bucket in buckets.to_arrow().column("ranks") for pair in _pairs(sorted(set(bucket.as_py())))]
+    return np.array(pairs, np.int64).reshape(-1, 2)
+
+
+def _pairs(bucket: list[int]) -> Iterator[tuple[int, int]]:
+    if len(bucket) <= ALL_PAIRS:
+        yield from itertools.combinations(bucket, 2)
+    else:  # a bucket of a million would have 10^12 pairs; the other bands make up for those left out
+        yield from itertools.pairwise(bucket)
+        yield from ((bucket[0], other) for other in bucket[2:])
+
+
+def _similarities(texts: DataFrame, left: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """Jaccard similarity of the word 3-grams of each pair, so many at a time that memory stays bounded."""
+    found = []
+    for start in range(0, len(left), PAIRS_AT_ONCE):
+        block = slice(start, start + PAIRS_AT_ONCE)
+        involved = daft.from_pydict({"rank": np.unique(np.concatenate([left[block], right[block]]))})
+        chosen = texts.join(involved, on="rank", how="semi", strategy="hash")
+        table = chosen.select("rank", _grams(col("text")).alias("grams")).to_arrow().combine_chunks()
+        lists = table["grams"].chunk(0)
+        values, ends = lists.values.to_numpy(), lists.offsets.to_numpy()
+        place = {rank: number for number, rank in enumerate(table["rank"].to_pylist())}
+        for a, b in zip(left[block].tolist(), right[block].tolist(), strict=True):
+            first, second = (values[ends[place[rank]] : ends[place[rank] + 1]] for rank in (a, b))
+            found.append(jaccard(first, second))
+    return np.array(found)
+
+
+@daft.func.batch(return_dtype=DataType.list(DataType.uint32()))
+def _grams(text: Series) -> Series:
+    """The set of a text's word 3-grams as sorted hashes. 32 bits: a chance collision moves a similarity by 1e-6."""
+    hashes, ends = batch_ngram_hashes(text.to_pylist(), WORDS)
+    sets = [np.unique(hashes[start:end].astype(np.uint32)) for start, end in itertools.pairwise(ends)]
+    offsets = np.cumsum([0, *map(len, sets)])
+    values = np.concatenate(sets) if sets else np.empty(0, np.uint32)
+    return Series.from_arrow(pa.LargeListArray.from_arrays(pa.array(offsets), pa.array(values)))
+
+
+def _gram_set(text: str) -> np.ndarray:
+    return np.unique(ngram_hashes(text, WORDS).astype(np.uint32))
+
+
+def similarity(a: str, b: str) -> float:
+    """Jaccard similarity of the word 3-grams of two texts."""
+    return jaccard(_gram_set(a), _gram_set(b))
+
+
+def jaccard(a: np.ndarray, b: np.ndarray) -> float:
+    """Shared by all, of two sorted arrays without repeats; 0 where both are empty."""
+    shared = len(np.intersect1d(a, b, assume_unique=True))
+    return shared / max(1, len(a) + len(b) - shared)
