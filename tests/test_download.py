@@ -310,7 +310,11 @@ def test_a_hub_that_does_not_answer_is_refused_at_once(
 def test_a_name_that_nobody_looks_up_is_not_waited_for(
     tmp_path: Path, mirror: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(socket, "create_connection", lambda *_, **__: time.sleep(3))
+    def slow(*_: Any, **__: Any) -> None:
+        time.sleep(3)
+        raise OSError
+
+    monkeypatch.setattr(socket, "create_connection", slow)
     monkeypatch.setattr(download, "REACH", 0.1)
     before = time.monotonic()
     assert "no answer within" in refused(tmp_path / "lab", "https://mirror.invalid").what

@@ -134,8 +134,8 @@ def _reach(url: str) -> None:
 
     def connect() -> None:
         try:
-            socket.create_connection(address, timeout=REACH).close()
-            faults.clear()
+            with socket.create_connection(address, timeout=REACH):
+                faults.clear()
         except OSError as error:
             faults[0] = error
 

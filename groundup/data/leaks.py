@@ -15,6 +15,7 @@ import numpy as np
 from groundup.data.clean import normalise
 from groundup.data.ngrams import batch_ngram_hashes, canonical
 from groundup.errors import GroundupError
+from groundup.store.files import save_array
 
 LEAKED = 0.5  # share of a text's n-grams in one training document
 SHORTEST = 5  # words; benchmark sentences shorter than the n-gram are looked for as a whole, down to this length
@@ -77,7 +78,7 @@ class Index:
 
     def save(self, folder: Path) -> None:
         for name, array in self.__dict__.items():
-            np.save(folder / f"held.{name}.npy", array, allow_pickle=False)
+            save_array(folder / f"held.{name}.npy", array)
 
 
 def load(folder: Path) -> Index:

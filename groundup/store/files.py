@@ -7,6 +7,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from groundup.errors import GroundupError
 
 
@@ -77,6 +79,14 @@ def damage(directory: Path, record: dict[str, dict[str, Any]]) -> str | None:
         if sha256(path) != expected["sha256"]:
             return f"{path} does not have the SHA-256 of its manifest"
     return None
+
+
+def save_array(path: Path, array: np.ndarray) -> None:
+    """Write a .npy file. np.save writes past Python's file object and loses the reason when the disk is full."""
+    array = np.ascontiguousarray(array)
+    with path.open("wb") as file:
+        np.lib.format.write_array_header_1_0(file, np.lib.format.header_data_from_array_1_0(array))
+        file.write(array.data)
 
 
 def append_lines(path: Path, rows: Iterable[dict[str, Any]]) -> None:

@@ -13,6 +13,7 @@ import numpy as np
 from groundup.console import progress
 from groundup.data.corpus import SPLITS, texts
 from groundup.store.artifacts import Artifact, make
+from groundup.store.files import save_array
 from groundup.tokens.tokenizer import FILE, Encoding, open_tokenizer
 
 VERSION = 1
@@ -57,10 +58,7 @@ def _pack(documents: Iterator[str], encoding: Encoding, directory: Path, name: s
     def flush() -> None:
         nonlocal parts, held, shard
         array = np.concatenate([np.empty(0, dtype(encoding)), *parts])
-        with (directory / f"{name}.{shard:05}.npy").open("wb") as file:
-            # np.save would write past Python's file object and lose the reason when the disk is full.
-            np.lib.format.write_array_header_1_0(file, np.lib.format.header_data_from_array_1_0(array))
-            file.write(array.data)
+        save_array(directory / f"{name}.{shard:05}.npy", array)
         parts, held, shard = [], 0, shard + 1
 
     for batch in _batches(documents, advance):
