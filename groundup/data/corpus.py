@@ -7,9 +7,10 @@ equal documents the one that must stay unseen survives, not its copy in train.
 
 import json
 import shutil
+import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -20,8 +21,9 @@ import pyarrow.parquet as pq
 from groundup.console import progress, say
 from groundup.data import duplicates, engine, leaks, record
 from groundup.data.finish import SPLITS, finish  # noqa: F401
-from groundup.data.prepare import Job, most_common, part, prepare, rules_of, save_plan
+from groundup.data.prepare import Job, bytes_read, most_common, part, prepare, rules_of, save_plan
 from groundup.data.sources import SourceFile, expand, find_files, identity, mirror_of, plan
+from groundup.data.streams import format_of
 from groundup.errors import GroundupError
 from groundup.recipe.schema import Data
 from groundup.store.artifacts import Artifact, identify, make
@@ -30,6 +32,7 @@ from groundup.store.files import sha256, write_json
 VERSION = 2
 ROWS = 1000  # documents read at once
 REPORT = "report.json"
+PLAIN = [(kind, None) for kind in (".txt", ".md", ".raw", ".jsonl", ".csv")]  # uncompressed
 
 
 def build(data: Data, lab: Path) -> Artifact:
@@ -100,16 +103,40 @@ def _jobs(data: Data, found: dict[str, list[SourceFile]]) -> list[Job]:
     return sorted(jobs, key=lambda job: job.split is None)
 
 
-def _each(work: Callable[[int], Any], jobs: list[Job], label: str) -> dict[int, Any]:
-    """Do every chunk, with progress by the bytes of its files."""
-    chunks = Counter(job.chunk.file for job in jobs)
-    sizes = [job.chunk.file.path.stat().st_size // chunks[job.chunk.file] if job.chunk.file else 1 for job in jobs]
-    values = {}
-    with progress(label, sum(sizes), "B") as advance:
-        for task, value in engine.each(work, range(len(jobs))):
-            values[task] = value
+def _prepare(work: Path, jobs: list[Job]) -> None:
+    """Stage every chunk, with progress by the bytes of text that the processes have read."""
+    files = {job.chunk.file.path for job in jobs if job.chunk.file}
+    plain = len(files) > 0 and all(format_of(path) in PLAIN for path in files)
+    total = sum(path.stat().st_size for path in files) if plain else None  # else the text is larger than its files
+    over = threading.Event()
+    with progress("prepare", total, "B") as advance:
+
+        def watch() -> None:
+            shown = 0
+            while not over.wait(0.5):
+                done = sum(bytes_read(work, task) for task in range(len(jobs)))
+                advance(done - shown)
+                shown = done
+
+        thread = threading.Thread(target=watch, daemon=True)
+        thread.start()
+        try:
+            for _ in engine.each(partial(prepare, work), range(len(jobs))):
+                pass
+        finally:
+            over.set()
+            thread.join()
+
+
+def _finish(work: Path, directory: Path, jobs: list[Job]) -> list[dict[str, Any]]:
+    """Write every chunk's final files; what became of each, in order."""
+    sizes = [part(work, task, "staged").stat().st_size for task in range(len(jobs))]
+    outcomes: dict[int, Any] = {}
+    with progress("finish", sum(sizes), "B") as advance:
+        for task, outcome in engine.each(partial(finish, work, directory), range(len(jobs))):
+            outcomes[task] = outcome
             advance(sizes[task])
-    return values
+    return [outcomes[task] for task in range(len(jobs))]
 
 
 def _fill(
@@ -124,7 +151,7 @@ def _fill(
     jobs = _jobs(data, found)
     save_plan(work, data, jobs)
     with _stage(stages, "prepare"):
-        _each(partial(prepare, work), jobs, "prepare")
+        _prepare(work, jobs)
     official = sum(job.split is not None for job in jobs) << 32  # ranks below it
     with _stage(stages, "exact"):
         duplicates.find_exact(work)
@@ -135,7 +162,7 @@ def _fill(
         index = leaks.build_index(held, data.leak_words)
         index.save(work)
     with _stage(stages, "finish"):
-        outcomes = _each(partial(finish, work, directory), jobs, "finish")
+        outcomes = _finish(work, directory, jobs)
     return _report(data, jobs, work, directory, outcomes, clusters, held, index.sizes.tolist())
 
 
@@ -160,7 +187,7 @@ def _report(
     jobs: list[Job],
     work: Path,
     directory: Path,
-    outcomes: dict[int, Any],
+    outcomes: list[dict[str, Any]],
     clusters: dict[str, Any],
     held: list[leaks.HeldText],
     sizes: list[int],

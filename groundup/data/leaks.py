@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from groundup.data.clean import normalise
-from groundup.data.ngrams import batch_ngram_hashes, canonical
+from groundup.data.ngrams import batch_ngram_hashes, batch_word_hashes, canonical, hash_ngrams
 from groundup.errors import GroundupError
 from groundup.store.files import save_array
 
@@ -109,15 +109,17 @@ def build_index(texts: Sequence[HeldText], words: int) -> Index:
 
 def scan(index: Index, documents: Sequence[str]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """(document, held text, share of the text's n-grams that the document has), wherever they share any."""
+    words, ends = batch_word_hashes(documents)
     found = [np.empty((0, 3), np.int64)]
-    for length in index.lengths:
-        hashes, offsets = batch_ngram_hashes(documents, int(length))
+    for length in index.lengths.tolist():
+        hashes = hash_ngrams(words, length)
         place = np.flatnonzero(index.table[hashes & np.uint64(len(index.table) - 1)])
+        document, last = (np.searchsorted(ends, place + ahead, "right") - 1 for ahead in (0, length - 1))
+        place, document = place[document == last], document[document == last]  # not across two documents
         first = np.searchsorted(index.grams, hashes[place], "left")
         many = np.searchsorted(index.grams, hashes[place], "right") - first
         entry = np.repeat(first - np.cumsum(many) + many, many) + np.arange(many.sum())
-        document = np.searchsorted(offsets, np.repeat(place, many), "right") - 1
-        found.append(np.stack([document, index.texts[entry], entry], axis=1))
+        found.append(np.stack([np.repeat(document, many), index.texts[entry], entry], axis=1))
     hits = np.unique(np.concatenate(found), axis=0)  # an n-gram counts once, however often the document has it
     pairs, shared = np.unique(hits[:, :2], axis=0, return_counts=True)
     return pairs[:, 0], pairs[:, 1], shared / index.sizes[pairs[:, 1]]

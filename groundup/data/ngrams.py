@@ -71,6 +71,18 @@ def batch_ngram_hashes(texts: Sequence[str], n: int) -> tuple[np.ndarray, np.nda
     return np.concatenate(hashes), np.cumsum(np.concatenate(lengths))
 
 
+def batch_word_hashes(texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+    """Hashes of the words of many texts, end to end, and the len(texts) + 1 offsets of each text's."""
+    hashes, counts = [np.empty(0, np.uint64)], [np.zeros(1, np.int64)]
+    for group in groups(texts):
+        folded = [fold(text) for text in group]
+        words = hash_words(b"\0".join(folded))
+        borders = np.cumsum([0, *(len(one) + 1 for one in folded)])
+        hashes.append(words.hashes)
+        counts.append(np.diff(np.searchsorted(words.starts, borders)))
+    return np.concatenate(hashes), np.cumsum(np.concatenate(counts))
+
+
 def fold(text: str) -> bytes:
     """UTF-8 bytes of the text, casefolded, with zeros for all but letters and digits."""
     if len(text) > BLOCK:  # piecewise: most pieces of a long text are ASCII, even where the whole is not

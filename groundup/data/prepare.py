@@ -156,6 +156,7 @@ def prepare(work: Path, task: int) -> None:
     row = 0
     with kept, dropped, held:
         for batch in _batches(documents):
+            (work / f"{task:05}.read").write_text(str(tally.bytes))  # for whoever shows progress
             for document in _judged(batch, job, source, data, tally):
                 if "reason" in document:
                     dropped.add(document)
@@ -172,6 +173,14 @@ def prepare(work: Path, task: int) -> None:
 def most_common(lines: Counter[str], number: int) -> list[tuple[str, int]]:
     """The commonest lines, equally common ones by their text."""
     return sorted(lines.items(), key=lambda item: (-item[1], item[0]))[:number]
+
+
+def bytes_read(work: Path, task: int) -> int:
+    """Bytes of text that a chunk's process has read so far."""
+    try:
+        return int((work / f"{task:05}.read").read_text())
+    except (OSError, ValueError):  # not begun, or just being written
+        return 0
 
 
 class Table:
