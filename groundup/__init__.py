@@ -1,3 +1,10 @@
 """groundup: train small language models from the ground up, and know which one is better."""
 
+import os
+
 __version__ = "0.1.0"
+
+# No dependency reports anything to anyone, whether it was asked to from the command line or from Python.
+os.environ.setdefault("DO_NOT_TRACK", "1")
+os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")

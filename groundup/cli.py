@@ -14,8 +14,6 @@ from groundup import __version__
 from groundup.console import printable, say
 from groundup.errors import CODES, GroundupError
 
-os.environ.setdefault("DO_NOT_TRACK", "1")  # no dependency reports anything to anyone
-os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 os.environ.setdefault("HF_HUB_VERBOSITY", "error")  # its retries are not the user's business; our one error is
 # Threads that wait for each other sleep instead of spinning. On a machine that does anything else besides, spinning
 # made training and sampling 10 to 20 times slower (docs/log.md).

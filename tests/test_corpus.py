@@ -18,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from groundup.data import corpus as corpora
-from groundup.data import engine, sources
+from groundup.data import duplicates, engine, minhash, sources
 from groundup.data.clean import normalise
 from groundup.data.leaks import HeldText, build_index, scan
 from groundup.data.prepare import draw_split
@@ -153,6 +153,20 @@ def test_a_crowd_of_copies_is_one_cluster(tmp_path: Path) -> None:
     copies = [edited(original, 6, seed) for seed in range(60)]  # more than any bucket measures pair by pair
     made = build(tmp_path / "lab", {"mine": Source(path=lines(tmp_path / "a.jsonl", [original, *copies, story(6)]))})
     assert len(texts(made)) == 2 and report(made)["clusters"]["sizes"] == {"61": 1}
+
+
+def test_duplicates_are_the_same_however_few_keys_are_held_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = [story(seed, 200) for seed in range(60)] + [story(seed, 200) for seed in range(0, 60, 3)]
+    given += [edited(story(seed, 200), 6, seed) for seed in range(0, 60, 4)]
+    source = Source(path=lines(tmp_path / "a.jsonl", given))
+    one = build(tmp_path / "one", {"mine": source})
+    for module in (duplicates, minhash):
+        monkeypatch.setattr(module, "KEYS_AT_ONCE", 20)
+    monkeypatch.setattr(minhash, "PAIRS_AT_ONCE", 4)
+    other = build(tmp_path / "other", {"mine": source})
+    assert one.manifest["files"] == other.manifest["files"] and len(texts(one)) == 60
 
 
 def test_the_generated_world_is_not_thinned(tmp_path: Path) -> None:

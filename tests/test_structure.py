@@ -1,6 +1,9 @@
 """The house stands: no floor imports from one above, and nothing is unpickled."""
 
 import ast
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -39,3 +42,12 @@ def test_nothing_is_unpickled_and_no_code_is_fetched() -> None:
         text = path.read_text()
         for danger in ("pickle.load", "torch.load(", "allow_pickle=True", "trust_remote_code", "eval(", "yaml.unsafe"):
             assert danger not in text.replace("def eval(", "").replace(".eval()", ""), f"{danger} in {path}"
+
+
+def test_no_dependency_may_report_anything_to_anyone() -> None:
+    names = ("DO_NOT_TRACK", "HF_HUB_DISABLE_TELEMETRY", "RAY_USAGE_STATS_ENABLED")
+    clean = {name: value for name, value in os.environ.items() if name not in names}
+    done = subprocess.run(
+        [sys.executable, "-c", code % (names,)], capture_output=True, text=True, env=clean, check=True
+    )
+    assert done.stdout.split() == ["1", "1", "0"]

@@ -19,7 +19,7 @@ from daft import col
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from groundup.data.minhash import Pairs, find_pairs, similarity
+from groundup.data.minhash import KEYS_AT_ONCE, Pairs, find_pairs, similarity
 from groundup.store.files import write_json
 
 DROPS, EXACT, CLUSTERS = "drops.parquet", "exact.parquet", "clusters.json"
@@ -40,11 +40,16 @@ def _staged(work: Path) -> daft.DataFrame:
 
 def find_exact(work: Path) -> None:
     """Write EXACT: every document that has another one with the same text before it."""
-    groups = _staged(work).groupby("key").agg(col("rank").list_agg().alias("ranks"))
-    repeated = groups.where(F.length(col("ranks")) > 1).to_arrow().to_pylist()
-    found = sorted((rank, group["key"]) for group in repeated for rank in sorted(group["ranks"])[1:])
-    ranks, keys = ([row[place] for row in found] for place in (0, 1))
-    pq.write_table(_table(ranks, "exact-duplicate", keys, None), work / EXACT)
+    keys = _staged(work).select("rank", "key")
+    passes = 1 + keys.count_rows() // KEYS_AT_ONCE
+    found = []
+    for one in range(passes):  # equal keys fall into the same pass
+        chosen = keys.where(F.hash(col("key")) % passes == one) if passes > 1 else keys
+        groups = chosen.groupby("key").agg(col("rank").list_agg().alias("ranks"))
+        repeated = groups.where(F.length(col("ranks")) > 1).to_arrow().to_pylist()
+        found += [(rank, group["key"]) for group in repeated for rank in sorted(group["ranks"])[1:]]
+    ranks, partners = ([row[place] for row in sorted(found)] for place in (0, 1))
+    pq.write_table(_table(ranks, "exact-duplicate", partners, None), work / EXACT)
 
 
 def find_near(work: Path, threshold: float | None, official: int) -> dict[str, Any]:
