@@ -105,7 +105,7 @@ def corpus(recipe: Recipe, *overrides: Overrides, lab: Lab = None, json: Json = 
     from groundup.science.summary import corpus_lines
     from groundup.store.runs import lab_directory
 
-    made = make_corpus(resolve(recipe, list(overrides)).recipe, lab_directory(lab))
+    made = make_corpus(resolve(recipe, list(overrides), model=False).recipe, lab_directory(lab))
     _print(made.manifest | {"path": str(made.path)}, json, corpus_lines(made))
 
 
@@ -124,7 +124,7 @@ def data_report(
     from groundup.store.runs import lab_directory
 
     where = lab_directory(lab)
-    made = make_corpus(resolve(recipe, list(overrides)).recipe, where)
+    made = make_corpus(resolve(recipe, list(overrides), model=False).recipe, where)
     page = write(made.path, output or where / "reports" / f"{made.id}.html")
     _print(figures(made.path) | {"page": str(page)}, json, [str(page)])
 
@@ -136,7 +136,7 @@ def tokenizer(recipe: Recipe, *overrides: Overrides, lab: Lab = None, json: Json
     from groundup.science.pipeline import make_tokenizer
     from groundup.store.runs import lab_directory
 
-    _, trained = make_tokenizer(resolve(recipe, list(overrides)).recipe, lab_directory(lab))
+    _, trained = make_tokenizer(resolve(recipe, list(overrides), model=False).recipe, lab_directory(lab))
     size = trained.manifest["counts"]["vocab_size"]
     facts = trained.manifest | {"path": str(trained.path)}
     _print(facts, json, [f"tokenizer  {trained.path / 'tokenizer.json'}", f"vocabulary {size:,}"])

