@@ -65,23 +65,32 @@ STOP_WORDS_EARLY = 50  # words, among which most texts have the stop words that 
 SPACE = bytes(code for code in range(128) if chr(code).isspace())
 NO_LETTER_OR_SPACE = bytes(code for code in range(128) if not chr(code).isalpha() and code not in SPACE)
 SPACE_OR_X = bytes(ord(" " if code in SPACE else "x") for code in range(256))
+SPACE_BEYOND_ASCII = re.compile("[\x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]")
 BEYOND_ASCII_NO_LETTER = re.compile(r"[^\x00-\x7f\w\s]+")
-# A mark, and what may close behind it; where words are written without spaces, the mark alone.
-SENTENCE_END = re.compile(r"""[.!?…؟।]["'”’»)\]*_]*(?=\s|$)|[。！？]""")
+# A mark, and what may close behind it; where words are written without spaces, the mark alone. That the pattern begins
+# with a set of characters, not with a choice of patterns, makes the search several times as fast.
+SENTENCE_END = re.compile(r"""[.!?…؟।。！？](?:(?<=[。！？])|["'”’»)\]*_]*(?=\s|$))""")
 
 
-def judge(texts: Sequence[str], rules: Sequence[str], limits: Filters, language: str | None) -> list[Verdict | None]:
+def judge(
+    texts: Sequence[str],
+    rules: Sequence[str],
+    limits: Filters,
+    language: str | None,
+    counts: Sequence[int] | None = None,
+) -> list[Verdict | None]:
     """The first of REASONS that each normalised text gives to leave it out, None where it keeps all rules.
 
     `rules` are names of recipe.schema.Rule; `boilerplate`, which changes texts, is not judged here. `language` is that
-    of the source. Raises GroundupError `recipe-conflict` for the rule `language` without a language, `bad-value` for
+    of the source; `counts` are `count_words` of the texts, where they are known. Raises GroundupError `recipe-conflict` for the rule `language` without a language, `bad-value` for
     an unknown one.
     """
     if "language" in rules and language is None:
         fix = "say data.sources.NAME.language, or leave out the rule"
         raise GroundupError("recipe-conflict", "the rule `language` needs to know the source's language", fix)
     english = language is not None and language.lower().split("-")[0] == "en"
-    found = [_judge_alone(text, rules, limits, english) for text in texts]
+    counts = list(map(count_words, texts)) if counts is None else counts
+    found = [_judge_alone(text, count, rules, limits, english) for text, count in zip(texts, counts, strict=True)]
     if "repetition" in rules:
         left = [index for index, finding in enumerate(found) if finding is None]
         for index, finding in zip(left, find_repetition([texts[index] for index in left]), strict=True):
@@ -93,17 +102,22 @@ def judge(texts: Sequence[str], rules: Sequence[str], limits: Filters, language:
 
 
 def count_words(text: str) -> int:
-    """How many words white space separates: len(text.split()), without making the words where the text is ASCII."""
-    return _count_ascii_words(text.encode()) if text.isascii() else len(text.split())
+    """How many words white space separates: len(text.split()), but faster."""
+    return _count_runs(_spaced(text).encode())
 
 
-def _count_ascii_words(raw: bytes, without: bytes = b"") -> int:
-    """How many words are left of bytes whose only space is that of ASCII, when some bytes are taken out."""
+def _spaced(text: str) -> str:
+    """The text with no space but that of ASCII, character for character."""
+    return text if text.isascii() else SPACE_BEYOND_ASCII.sub(" ", text)
+
+
+def _count_runs(raw: bytes, without: bytes = b"") -> int:
+    """How many runs of bytes white space separates when some bytes are taken out. Makes no object for each of them."""
     return (b" " + raw.translate(SPACE_OR_X, without)).count(b" x")
 
 
-def _judge_alone(text: str, rules: Sequence[str], limits: Filters, english: bool) -> Finding | None:
-    count = count_words(text) if "length" in rules or "symbols" in rules else 0
+def _judge_alone(text: str, count: int, rules: Sequence[str], limits: Filters, english: bool) -> Finding | None:
+    text = _spaced(text)
     return (
         ("length" in rules and _length(text, count, limits))
         or ("symbols" in rules and _symbols(text, count, limits, english))
@@ -117,8 +131,8 @@ def _length(text: str, count: int, limits: Filters) -> Finding | None:
         return "too-short", f"{count} words, at least {limits.min_words} wanted"
     if count > limits.max_words:
         return "too-long", f"{count:,} words, at most {limits.max_words:,} allowed"
-    letters = len(text.encode().translate(None, SPACE)) if text.isascii() else sum(map(len, text.split()))
-    mean = letters / max(count, 1)
+    raw = text.encode()
+    mean = (len(text) - len(raw) + len(raw.translate(None, SPACE))) / max(count, 1)
     if count and not limits.min_word_length <= mean <= limits.max_word_length:
         span = f"{limits.min_word_length:g} to {limits.max_word_length:g}"
         return "word-length", f"{mean:.1f} characters in the mean word, {span} allowed"
@@ -143,8 +157,7 @@ def _symbols(text: str, count: int, limits: Filters, english: bool) -> Finding |
             allowed = f"at most {limits.max_ellipsis_lines:.0%} allowed"
             return "ellipsis-lines", f"{ended} of {len(lines)} lines end in an ellipsis, {allowed}"
     raw = text.encode()
-    spaced = raw if text.isascii() else BEYOND_ASCII_NO_LETTER.sub("", " ".join(text.split())).encode()
-    lettered = _count_ascii_words(spaced, NO_LETTER_OR_SPACE)
+    lettered = _count_runs(raw if text.isascii() else BEYOND_ASCII_NO_LETTER.sub("", text).encode(), NO_LETTER_OR_SPACE)
     if lettered / count < limits.min_alphabetic_words:
         wanted = f"at least {limits.min_alphabetic_words:.0%} wanted"
         return "few-letters", f"{lettered} of {count} words have a letter, {wanted}"

@@ -78,7 +78,11 @@ class _Files:
         table = pa.concat_tables(self.held.pop(name))
         if name not in self.writers:
             path = self.directory / f"{name}.{self.number:05}.parquet"
-            self.writers[name] = pq.ParquetWriter(path, table.schema, compression="zstd")
+            same = ["source", "language", "license", "reason"]  # a dictionary of texts, which differ, takes long
+            same = [column for column in same if column in table.schema.names]
+            self.writers[name] = pq.ParquetWriter(
+                path, table.schema, compression="zstd", use_dictionary=same, write_statistics=False
+            )
         self.writers[name].write_table(table)
 
     def close(self) -> None:

@@ -188,7 +188,10 @@ class Table:
 
     def __init__(self, path: Path, schema: pa.Schema, compression: str = "lz4") -> None:
         self.path, self.part, self.schema = path, path.with_name(path.name + ".part"), schema
-        self.writer = pq.ParquetWriter(self.part, schema, compression=compression)
+        # A dictionary of texts, which differ, would cost more time than all the rest of the writing.
+        self.writer = pq.ParquetWriter(
+            self.part, schema, compression=compression, use_dictionary=["split"], write_statistics=False
+        )
         self.rows: list[dict[str, Any]] = []
         self.size = 0
 
@@ -280,15 +283,15 @@ def _judged(pieces: list[_Piece], job: Job, source: Source, data: Data, tally: T
     texts = [_clean(piece, corpus, rules, tally) if piece.problem is None else piece.text for piece in pieces]
     language = source.language or corpus.get("language")
     where = f"{job.chunk.file.path.name}, " if job.chunk.file else ""
-    verdicts = judge(texts, [rule for rule in rules if rule != "boilerplate"], data.filters, language)
-    for piece, text, verdict in zip(pieces, texts, verdicts, strict=True):
+    counts = list(map(count_words, texts))
+    verdicts = judge(texts, [rule for rule in rules if rule != "boilerplate"], data.filters, language, counts)
+    for piece, text, words, verdict in zip(pieces, texts, counts, verdicts, strict=True):
         problem = piece.problem
         if problem is None and not text:
             problem = ("empty", "nothing but space and control characters")
         if problem is None and verdict is not None:
             problem = (verdict.reason, verdict.detail)
         encoded = text.encode()
-        words = count_words(text)
         tally.lengths[power(words)] += 1
         key = key_of(text)
         shared = {"place": where + piece.document.place, "url": piece.document.url}

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from groundup.data.ngrams import fold, groups, hash_ngrams, hash_words
+from groundup.data.ngrams import WORD_BASE, fold, groups, hash_words
 
 MOST_LINES, MOST_LINE_BYTES = 0.30, 0.20  # repeated, by number and by bytes; for paragraphs the same
 MOST_TOP = {2: 0.20, 3: 0.18, 4: 0.16}  # bytes of the most frequent n-gram, times how often it stands there
@@ -35,7 +35,7 @@ def _lines(text: str) -> Finding | None:
         parts = [part for part in text.split(separator) if part]
         distinct = set(parts)
         if len(distinct) == len(parts):
-            continue
+            return None  # where no line is repeated, no paragraph is
         share = 1 - len(distinct) / len(parts)
         if share > MOST_LINES:
             return reason, f"{share:.1%} of the {name} are repeated, at most {MOST_LINES:.0%} allowed"
@@ -50,25 +50,71 @@ def _ngrams(texts: list[str]) -> list[Finding | None]:
     words = hash_words(b"\0".join(folded))
     borders = np.searchsorted(words.starts, np.cumsum([0, *(len(one) + 1 for one in folded)]))
     document = np.repeat(np.arange(len(texts)), np.diff(borders))
-    until = np.concatenate([[0], np.cumsum(words.lengths)])  # bytes of the words before each
+    until = np.concatenate([[0], np.cumsum(words.lengths)])  # bytes of all words before each
     size = np.maximum(np.diff(until[borders]), 1)
     found: list[Finding | None] = [None] * len(texts)
-    first, hashes = np.arange(len(document)), words.hashes  # of n-grams: their first word, and their polynomial
+    first, grams = np.arange(len(document)), words.hashes  # of each n-gram its first word and its hash
     for n in range(2, max(MOST_REPEATED) + 1):
         whole = first + n <= borders[document[first] + 1]
-        first, hashes = first[whole], hashes[whole]
-        hashes = hashes * np.uint64(WORD_BASE) + words.hashes[first + n - 1]
-        order, equal = _equal_neighbours(hashes, document[first])
-        for reason, limits, measure, what in MEASURES:
-            if n in limits:
-                share = measure(first[order], equal, n, document, until, len(texts)) / size
-                for index in np.flatnonzero(share > limits[n]):
-                    detail = f"{min(share[index], 1):.1%} of the text is {what} {n} words, at most {limits[n]:.0%} allowed"
-                    found[index] = found[index] or (reason, detail)
-        # Only where an n-gram stands more than once can a longer one do so: of most texts, next to nothing is left.
+        first = first[whole]
+        grams = grams[whole] * np.uint64(WORD_BASE) + words.hashes[first + n - 1]
+        this, following = _equal_neighbours(grams, document[first])
+        if n in MOST_TOP:
+            share = _top_bytes(first[this], first[following], n, document, until, len(texts)) / size
+            for index in np.flatnonzero(share > MOST_TOP[n]):
+                part = f"{min(share[index], 1):.1%} of the text is one run of {n} words"
+                found[index] = found[index] or ("top-ngram", f"{part}, at most {MOST_TOP[n]:.0%} allowed")
+        if n in MOST_REPEATED:
+            share = _repeated_bytes(first[following], n, document, until, len(texts)) / size
+            for index in np.flatnonzero(share > MOST_REPEATED[n]):
+                part = f"{share[index]:.1%} of the text is in repeated runs of {n} words"
+                found[index] = found[index] or ("repeated-ngrams", f"{part}, at most {MOST_REPEATED[n]:.0%} allowed")
+        # A longer n-gram stands more than once only where a shorter one does: in most texts next to nothing is left.
         again = np.zeros(len(first), bool)
-        again[order[equal]] = again[order[equal + 1]] = True
-        first, hashes = first[again], hashes[again]
+        again[this] = again[following] = True
+        first, grams = first[again], grams[again]
     return found
 
 
+def _top_bytes(
+    this: np.ndarray, following: np.ndarray, n: int, document: np.ndarray, until: np.ndarray, documents: int
+) -> np.ndarray:
+    """Of each document, how often its most frequent n-gram stands there times its bytes; 0 if none stands there twice.
+
+    Of n-grams that are equally frequent, the longest.
+    """
+    begin = np.flatnonzero(np.append(True, this[1:] != following[:-1])[: len(this)])
+    count = np.diff(begin, append=len(this)) + 1
+    head = this[begin]
+    best = np.zeros(documents, np.int64)
+    np.maximum.at(best, document[head], (count << 32) + until[head + n] - until[head])
+    return (best >> 32) * (best & 0xFFFFFFFF)
+
+
+def _repeated_bytes(
+    following: np.ndarray, n: int, document: np.ndarray, until: np.ndarray, documents: int
+) -> np.ndarray:
+    """Bytes of each document's words that stand in an n-gram which stood there before, each word once."""
+    begin = np.sort(following)
+    end = np.minimum(begin + n, np.append(begin[1:], len(document)))
+    return np.bincount(document[begin], until[end] - until[begin], documents)
+
+
+def _equal_neighbours(grams: np.ndarray, document: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Pairs of equal n-grams of one document, as places in `grams`: each one and the next that is equal to it.
+
+    Pairs of equal n-grams stand together, in the order in which these stand in the document.
+    """
+    # Sorting numbers is several times as fast as sorting places by them, so each is made of a document, the upper bits
+    # of a hash, and a place.
+    low = np.uint64((1 << len(grams).bit_length()) - 1)
+    high = np.uint64(int(document[-1]).bit_length() if len(document) else 0)
+    key = document.astype(np.uint64) << (np.uint64(64) - high) if high else np.zeros_like(grams)
+    key |= (grams >> high) & ~low
+    key |= np.arange(len(grams), dtype=np.uint64)
+    key.sort()
+    order = (key & low).view(np.int64)
+    equal = np.flatnonzero((key[1:] ^ key[:-1]) <= low)
+    this, following = order[equal], order[equal + 1]
+    sure = grams[this] == grams[following]
+    return this[sure], following[sure]
