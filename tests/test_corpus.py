@@ -1,6 +1,7 @@
 """Every document once, in its split for good, with its raw bytes kept and a record of all that was left out."""
 
 import hashlib
+import itertools
 import json
 import os
 import random
@@ -12,6 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
@@ -148,6 +150,20 @@ def test_short_documents_and_those_below_the_threshold_are_not_near_duplicates(t
     assert len(texts(build(tmp_path / "lab", {"mine": Source(path=copies)}, near_duplicates=None))) == 2
 
 
+@given(st.lists(st.integers(0, 6), max_size=60))
+def test_every_pair_of_a_small_bucket_is_a_candidate_and_a_large_one_hangs_together(keys: list[int]) -> None:
+    first, second = minhash._bucket_pairs(np.array(keys, np.uint64))
+    pairs = list(zip(first.tolist(), second.tolist(), strict=True))
+    assert len(set(pairs)) == len(pairs) and all(a < b and keys[a] == keys[b] for a, b in pairs)
+    for key in set(keys):
+        places = [place for place, other in enumerate(keys) if other == key]
+        inside = {pair for pair in pairs if keys[pair[0]] == key}
+        if len(places) <= minhash.ALL_PAIRS:
+            assert inside == set(itertools.combinations(places, 2))
+        else:
+            assert inside == {*itertools.pairwise(places), *((places[0], other) for other in places[2:])}
+
+
 def test_a_crowd_of_copies_is_one_cluster(tmp_path: Path) -> None:
     original = story(5, 300)
     copies = [edited(original, 6, seed) for seed in range(60)]  # more than any bucket measures pair by pair
@@ -162,8 +178,7 @@ def test_duplicates_are_the_same_however_few_keys_are_held_at_once(
     given += [edited(story(seed, 200), 6, seed) for seed in range(0, 60, 4)]
     source = Source(path=lines(tmp_path / "a.jsonl", given))
     one = build(tmp_path / "one", {"mine": source})
-    for module in (duplicates, minhash):
-        monkeypatch.setattr(module, "KEYS_AT_ONCE", 20)
+    monkeypatch.setattr(duplicates, "KEYS_AT_ONCE", 20)
     monkeypatch.setattr(minhash, "PAIRS_AT_ONCE", 4)
     other = build(tmp_path / "other", {"mine": source})
     assert one.manifest["files"] == other.manifest["files"] and len(texts(one)) == 60

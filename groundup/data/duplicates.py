@@ -19,9 +19,10 @@ from daft import col
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from groundup.data.minhash import KEYS_AT_ONCE, Pairs, find_pairs, similarity
+from groundup.data.minhash import Pairs, find_pairs, similarity
 from groundup.store.files import write_json
 
+KEYS_AT_ONCE = 4_000_000  # texts' hashes grouped in one go: some 400 MB
 DROPS, EXACT, CLUSTERS = "drops.parquet", "exact.parquet", "clusters.json"
 SCHEMA = pa.schema(
     [

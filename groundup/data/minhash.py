@@ -6,7 +6,6 @@ Each pair that is found so is then measured exactly.
 """
 
 import itertools
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +13,7 @@ import daft
 import daft.functions as F
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 from daft import DataFrame, DataType, Series, col
 
 from groundup.console import progress, say
@@ -21,8 +21,7 @@ from groundup.data.ngrams import batch_ngram_hashes, ngram_hashes
 
 WORDS, BANDS, ROWS = 3, 48, 4
 SEED = 1
-ALL_PAIRS = 8  # in a bucket up to this size every pair is measured; in a larger one, a chain and a star
-KEYS_AT_ONCE = 4_000_000  # band keys grouped in one go: some 400 MB
+ALL_PAIRS = 8  # documents in a bucket of which every pair is measured
 PAIRS_AT_ONCE = 100_000  # pairs whose 3-grams are held in memory: some 300 MB for documents of 350 words
 
 
@@ -52,7 +51,7 @@ def find_pairs(staged: DataFrame, without: np.ndarray, threshold: float, work: P
 
 
 def _candidates(texts: DataFrame, work: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Pairs that share the four hashes of at least one band."""
+    """Pairs that share the four hashes of at least one band, in order."""
     plain = F.normalize(col("text"), remove_punct=True, lowercase=True, white_space=True)
     signature = F.minhash(plain, num_hashes=BANDS * ROWS, ngram_size=WORDS, seed=SEED, hash_function="xxhash")
     keys = texts.select("rank", _band_keys(signature).alias("keys"))
@@ -61,16 +60,41 @@ def _candidates(texts: DataFrame, work: Path) -> tuple[np.ndarray, np.ndarray]:
     folder = str(work / "bands")
     say("near-duplicates: hashing every document")
     keys.write_parquet(folder, compression="none", write_mode="overwrite")
-    stored = daft.read_parquet(folder + "/*.parquet")
-    at_once = max(1, KEYS_AT_ONCE // max(1, stored.count_rows()))
-    found: list[np.ndarray] = []
+    ranks = _stored(folder, "rank")
+    order = np.argsort(ranks)
+    found = np.empty(0, np.int64)
     with progress("near-duplicates: bands", BANDS, "bands") as advance:
-        for first in range(0, BANDS, at_once):
-            group = names[first : first + at_once]
-            found.append(_bucket_pairs(stored, group))
-            advance(len(group))
-    pairs = np.unique(np.concatenate(found), axis=0)
-    return pairs[:, 0], pairs[:, 1]
+        for name in names:  # one at a time: 16 bytes a document in memory, however many bands there are
+            first, second = _bucket_pairs(_stored(folder, name)[order])
+            found = np.union1d(found, first * len(ranks) + second)
+            advance(1)
+    first, second = np.divmod(found, max(1, len(ranks)))
+    return ranks[order][first], ranks[order][second]
+
+
+def _stored(folder: str, name: str) -> np.ndarray:
+    return pq.read_table(folder, columns=[name])[name].to_numpy()
+
+
+def _bucket_pairs(keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Places of equal keys, the lower one first: all pairs in a small bucket, a chain and a star in a large one."""
+    by_key = np.argsort(keys, kind="stable")
+    if not len(keys):
+        return by_key, by_key
+    same = keys[by_key][1:] == keys[by_key][:-1]
+    shared = by_key[np.append(same, False) | np.append(False, same)]  # most keys stand alone
+    begins = np.flatnonzero(np.append(True, keys[shared][1:] != keys[shared][:-1])[: len(shared)])
+    sizes = np.diff(np.append(begins, len(shared)))
+    begin, size = np.repeat(begins, sizes), np.repeat(sizes, sizes)
+    place = np.arange(len(shared))
+    pairs = []
+    for ahead in range(1, ALL_PAIRS):
+        one = place[(place + ahead < begin + size) & ((size <= ALL_PAIRS) | (ahead == 1))]
+        pairs.append((one, one + ahead))
+    far = place[(size > ALL_PAIRS) & (place - begin > 1)]  # a bucket of a million would have 10^12 pairs
+    pairs.append((begin[far], far))
+    first, second = (np.concatenate(ends) for ends in zip(*pairs, strict=True))
+    return shared[first], shared[second]
 
 
 @daft.func.batch(return_dtype=DataType.list(DataType.uint64()))
@@ -81,24 +105,6 @@ def _band_keys(signature: Series) -> Series:
     keys = (values * factors).sum(axis=2, dtype=np.uint64) + np.arange(BANDS, dtype=np.uint64)
     offsets = np.arange(0, keys.size + 1, BANDS)
     return Series.from_arrow(pa.LargeListArray.from_arrays(pa.array(offsets), pa.array(keys.ravel())))
-
-
-def _bucket_pairs(stored: DataFrame, names: Sequence[str]) -> np.ndarray:
-    """(n, 2) ranks of documents in the same bucket of one of these bands, the lower one first."""
-    keys = stored.select("rank", col(names[0]).alias("key"))
-    for name in names[1:]:
-        keys = keys.concat(stored.select("rank", col(name).alias("key")))
-    buckets = keys.groupby("key").agg(col("rank").list_agg().alias("ranks")).where(F.length(col("ranks")) > 1)
-    pairs = [pair for bucket in buckets.to_arrow().column("ranks") for pair in _pairs(sorted(set(bucket.as_py())))]
-    return np.array(pairs, np.int64).reshape(-1, 2)
-
-
-def _pairs(bucket: list[int]) -> Iterator[tuple[int, int]]:
-    if len(bucket) <= ALL_PAIRS:
-        yield from itertools.combinations(bucket, 2)
-    else:  # a bucket of a million would have 10^12 pairs; the other bands make up for those left out
-        yield from itertools.pairwise(bucket)
-        yield from ((bucket[0], other) for other in bucket[2:])
 
 
 def _similarities(texts: DataFrame, left: np.ndarray, right: np.ndarray) -> np.ndarray:

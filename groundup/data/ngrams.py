@@ -105,7 +105,8 @@ def hash_words(folded: bytes) -> Words:
         np.cumsum(block * POWERS[:size], out=sums[1:])
         word = np.empty(size + 1, bool)
         word[0], word[1:] = inside, block != 0
-        begin = np.flatnonzero(word[1:] > word[:-1])
+        change = np.flatnonzero(word[1:] != word[:-1])  # beginnings and ends of words, by turns
+        begin, end = change[inside::2], change[not inside :: 2]
         border = sums[np.append(begin, size)]
         if inside:  # what stands before the first beginning belongs to the last word of the blocks before
             more = int(border[0]) * pow(BYTE_BASE, place - int(starts[-1][-1]) - 1, MODULUS)
@@ -113,11 +114,10 @@ def hash_words(folded: bytes) -> Words:
         if len(begin):
             hashes.append((border[1:] - border[:-1]) * INVERSES[begin])
             starts.append(begin + place)
-        ends.append(np.flatnonzero(word[1:] < word[:-1]) + place)
+        ends.append(end + place)
         inside = bool(word[-1])
-    start = np.concatenate(starts)
-    end = np.concatenate([*ends, [len(folded)]] if inside else ends)
-    return Words(_scramble(np.concatenate(hashes)), start, end - start)
+    start, stop = np.concatenate(starts), np.concatenate([*ends, [len(folded)]] if inside else ends)
+    return Words(_scramble(np.concatenate(hashes)), start, stop - start)
 
 
 def hash_ngrams(words: np.ndarray, n: int) -> np.ndarray:
