@@ -264,6 +264,15 @@ def test_what_stays_is_normalised_and_holds_no_boilerplate(text: str) -> None:
     ]
 
 
+def test_boilerplate_in_a_long_paragraph_is_text_and_each_line_taken_out_is_told() -> None:
+    paragraph = "They said that all rights reserved is what a book begins with. " * 5
+    text = f"Log in\n{paragraph.strip()}\n\nAll rights reserved.\nThe end.\nLog in"
+    assert strip_boilerplate(text) == (
+        f"{paragraph.strip()}\n\nThe end.",
+        ["Log in", "All rights reserved.", "Log in"],
+    )
+
+
 @needs_real_data
 def test_stories_and_wikipedia_hold_no_boilerplate() -> None:
     for name in ("tinystories/train.txt", "wikitext/passages.jsonl", "wikitext/wiki.test.raw"):

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from groundup.data.clean import normalise
-from groundup.data.filters import REASONS, SENTENCE_END, Verdict, judge
+from groundup.data.filters import REASONS, SENTENCE_END, SPACE_BEYOND_ASCII, Verdict, count_words, judge
 from groundup.data.ngrams import canonical
 from groundup.data.repetition import MOST_REPEATED, MOST_TOP, find_repetition
 from groundup.errors import GroundupError
@@ -129,6 +129,21 @@ def test_english_stop_words_are_looked_for_in_english_text_only() -> None:
 )
 def test_sentences_are_counted_by_the_marks_at_their_ends(text: str, sentences: int) -> None:
     assert len(SENTENCE_END.findall(text)) == sentences
+
+
+@given(st.text() | st.text(st.sampled_from("ab.é中\u0301 \t\n\x0b\x1c\x85\xa0\u1680\u2003\u200b\u2028\u3000")))
+def test_words_and_their_characters_are_counted_as_splitting_at_white_space_does(text: str) -> None:
+    words = text.split()
+    assert count_words(text) == len(words)
+    limits = Filters(min_words=1, min_word_length=1e9, max_word_length=1e9)
+    if words:
+        [found] = judge([text], ["length"], limits, None)
+        assert found and found.detail.startswith(f"{sum(map(len, words)) / len(words):.1f} characters")
+
+
+def test_every_space_beyond_ascii_is_known() -> None:
+    spaces = [chr(code) for code in range(128, 0x110000) if chr(code).isspace()]
+    assert SPACE_BEYOND_ASCII.findall("".join(map(chr, range(0x110000)))) == spaces
 
 
 @given(st.lists(st.sampled_from(["a", "1", "—", "é3", "“”", "$5", "3.5%", "中", "_", "4th", "…"]), min_size=1))

@@ -135,7 +135,8 @@ def _length(text: str, count: int, limits: Filters) -> Finding | None:
     if count > limits.max_words:
         return "too-long", f"{count:,} words, at most {limits.max_words:,} allowed"
     raw = text.encode()
-    mean = (len(text) - len(raw) + len(raw.translate(None, SPACE))) / max(count, 1)
+    spaces = len(raw) - len(raw.translate(None, SPACE))
+    mean = (len(text) - spaces) / max(count, 1)
     if count and not limits.min_word_length <= mean <= limits.max_word_length:
         span = f"{limits.min_word_length:g} to {limits.max_word_length:g}"
         return "word-length", f"{mean:.1f} characters in the mean word, {span} allowed"
