@@ -87,7 +87,7 @@ def read_outcome(corpus: Path) -> Outcome:
         kept |= zip(table["id"].to_pylist(), table["url"].to_pylist(), strict=True)
     filtered: set[str] = set()
     duplicates: dict[str, str] = {}
-    for path in corpus.glob("removed.*.parquet"):
+    for path in corpus.glob("removed.[0-9]*.parquet"):
         table = pq.read_table(path, columns=["url", "reason", "partner"])
         for row in table.to_pylist():
             if row["reason"] in ("exact-duplicate", "near-duplicate"):

@@ -8,3 +8,5 @@ __version__ = "0.1.0"
 os.environ.setdefault("DO_NOT_TRACK", "1")
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+os.environ.setdefault("DAFT_PROGRESS_BAR", "0")  # ours says what the work is
+os.environ.setdefault("DAFT_SHOW_QUERY_ID", "0")

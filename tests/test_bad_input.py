@@ -9,7 +9,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -646,26 +645,6 @@ def test_a_signal_saves_and_says_how_to_go_on_and_the_same_command_finishes(
     assert f"step {kept.step} of 300" in outcome.errors[0] and 3 <= kept.step < 300
     finished = go(*command).done()
     assert f"resumed from {kept.path}" in finished.err and checkpoint.select(run, "last").step == 300
-
-
-@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
-def test_ctrl_c_before_training_is_an_interruption_too(tiny: Path, tmp_path: Path) -> None:
-    pipe = tmp_path / "pipe.txt"
-    os.mkfifo(pipe)
-    with process("train", tiny, f"data.sources.mine.path={pipe}", "--lab", tmp_path / "lab") as started:
-        assert started.stderr
-        writer = None
-        while writer is None and started.poll() is None:  # until the text is being read
-            try:
-                writer = os.open(pipe, os.O_WRONLY | os.O_NONBLOCK)
-            except OSError:
-                time.sleep(0.02)
-        started.send_signal(signal.SIGINT)
-        err = started.stderr.read()
-        if writer is not None:
-            os.close(writer)
-    assert "Traceback" not in err
-    Outcome(started.returncode, "", err).refused("interrupted")
 
 
 # -- the table of codes, imports, JSON ---------------------------------------------------------------------------------

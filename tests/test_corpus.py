@@ -58,7 +58,9 @@ def texts(corpus: Artifact, source: str = "mine", split: str = "train") -> list[
 
 
 def removed(corpus: Artifact) -> list[dict[str, Any]]:
-    return [row for path in sorted(corpus.path.glob("removed.*.parquet")) for row in pq.read_table(path).to_pylist()]
+    return [
+        row for path in sorted(corpus.path.glob("removed.[0-9]*.parquet")) for row in pq.read_table(path).to_pylist()
+    ]
 
 
 def report(corpus: Artifact) -> dict[str, Any]:
@@ -360,6 +362,42 @@ def test_what_is_no_text_stops_the_work_with_its_place_or_is_skipped_and_counted
     assert row["reason"] == "unreadable" and row["place"] == "a.txt, document 2"
 
 
+def test_a_document_that_looks_like_utf_16_in_a_file_that_is_not_is_no_text(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_bytes(b"good one<end>" + b"\xff\xfe" + b"plain text<end>good two")
+    source = Source(path=str(tmp_path / "a.txt"), delimiter="<end>")
+    refused("bad-file", "a.txt, document 2", build=lambda: build(tmp_path / "lab", {"mine": source}))
+
+
+def test_a_csv_row_that_its_own_commas_cut_up_is_not_shortened_in_silence(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("text,n\ngood,1\nhello, world,5\n")
+    source = Source(path=str(tmp_path / "a.csv"))
+    refused("bad-file", "a.csv, row 2", build=lambda: build(tmp_path / "lab", {"mine": source}))
+
+
+def test_what_is_read_is_what_is_removed_and_kept_in_bytes_too(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_bytes(b"good one<end>" + b"\xe9" * 50 + b"<end>good two")
+    source = Source(path=str(tmp_path / "a.txt"), delimiter="<end>")
+    entry = report(build(tmp_path / "lab", {"mine": source}, on_bad="skip"))["sources"]["mine"]
+    assert entry["read"]["bytes"] == 66 and entry["removed"]["unreadable"]["bytes"] == 50
+
+
+def test_a_source_may_be_named_like_our_own_files(tmp_path: Path) -> None:
+    path = lines(tmp_path / "a.jsonl", [story(1), story(2), ""])
+    made = build(tmp_path / "lab", {"removed": Source(path=path)})
+    assert len(texts(made, "removed")) == 2 and [row["reason"] for row in removed(made)] == ["empty"]
+
+
+def test_a_path_that_is_no_regular_file_is_refused(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "a.txt")
+    source = Source(path=str(tmp_path / "a.txt"))
+    refused("no-such-file", "not a regular file", build=lambda: build(tmp_path / "lab", {"mine": source}))
+
+
+def test_what_left_nothing_to_train_on_is_said(tmp_path: Path) -> None:
+    source = Source(path=lines(tmp_path / "a.jsonl", ["too short", "short, too"]), filters=["length"])
+    refused("no-text", "2 read; left out: 2 too-short", build=lambda: build(tmp_path / "lab", {"mine": source}))
+
+
 def test_an_encoding_that_is_named_is_read(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_bytes("café one<end>naïve two".encode("cp1252"))
     source = Source(path=str(tmp_path / "a.txt"), delimiter="<end>", encoding="cp1252")
@@ -418,7 +456,10 @@ def test_a_planted_copy_of_validation_text_in_train_is_found_and_named(tmp_path:
     assert (found["against"], found["place"], found["overlap"]) == ("mine.valid", "valid.jsonl, line 1", 1.0)
     assert (found["train_source"], found["train_place"]) == ("mine", "train.jsonl, line 2")
     assert leaks["checked"] == [{"name": "mine.valid", "documents": 2, "short": 0, "touched": 1, "leaked": 1}]
-    assert leaking in texts(made) and "1 of 2 texts of mine.valid stand in train" in capfd.readouterr().err
+    warning = "1 of 2 texts of mine.valid stand in train"
+    assert leaking in texts(made) and warning in capfd.readouterr().err
+    build(tmp_path / "lab", given)
+    assert warning in capfd.readouterr().err  # a corpus that is reused leaks no less
 
 
 def test_leaking_documents_are_left_out_or_stop_the_work_as_the_recipe_says(tmp_path: Path) -> None:

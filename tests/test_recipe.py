@@ -570,3 +570,10 @@ def test_an_empty_file_lacks_the_data_and_says_so(tmp_path: Path) -> None:
 
 def test_a_folder_is_no_recipe(tmp_path: Path) -> None:
     assert refusal(tmp_path).code == "no-such-recipe"
+
+
+@pytest.mark.parametrize("value", ["---", "#", "###"])
+def test_a_value_that_yaml_would_take_for_nothing_is_taken_as_it_stands(value: str) -> None:
+    recipe = resolve("quickstart", [f"data.sources.stories.delimiter={value}"]).recipe
+    assert recipe.data.sources["stories"].delimiter == value
+    assert resolve("quickstart", ["data.mix=null"]).recipe.data.mix is None

@@ -3,9 +3,7 @@
 import re
 import unicodedata
 
-from groundup.errors import GroundupError
-
-BYTE_ORDER_MARKS = {b"\xef\xbb\xbf": "utf-8", b"\xff\xfe": "utf-16-le", b"\xfe\xff": "utf-16-be"}
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 # Windows-1252 has no character at the byte 9D, the last of a closing quotation mark in UTF-8. Where UTF-8 was read as
 # Windows-1252, as in TinyStories, that byte was often dropped, and ftfy takes what is left, with a space, for a dagger.
@@ -74,25 +72,19 @@ BAR_MARK = re.compile("[|»›>•·/:]| [-–—] ")
 ITEM_EDGES = " \t.…!*#[]()<«-–—→←↑+"
 
 
-def decode(raw: bytes, encoding: str | None = None) -> tuple[str, str | None]:
-    """Text of a document, and what is wrong with its bytes (None: nothing).
+def decode(raw: bytes) -> tuple[str, str | None]:
+    """Text of a document in UTF-8, and what is wrong with its bytes (None: nothing).
 
-    A byte order mark of UTF-8 or UTF-16 decides; without one it is the encoding given, else UTF-8. Bytes that cannot
-    be decoded become U+FFFD. Raises GroundupError `bad-value` for an encoding that does not exist.
+    Files in other encodings were transcoded while they were read (data/streams.py). Bytes that are none become U+FFFD.
     """
-    mark, encoding = next(
-        ((mark, name) for mark, name in BYTE_ORDER_MARKS.items() if raw.startswith(mark)), (b"", encoding or "utf-8")
-    )
-    body = raw[len(mark) :] if mark else raw
+    mark = len(BYTE_ORDER_MARK) if raw.startswith(BYTE_ORDER_MARK) else 0
+    body = raw[mark:] if mark else raw
     try:
-        text = body.decode(encoding)
+        text = body.decode()
         return text, "holds NUL bytes" if "\0" in text else None
     except UnicodeDecodeError as error:
-        what = f"byte 0x{body[error.start]:02X} at offset {len(mark) + error.start} is not {encoding.upper()}"
-        return body.decode(encoding, errors="replace"), what
-    except (LookupError, UnicodeError):
-        fix = "name one that Python knows: utf-8, utf-16, cp1252, latin-1, shift_jis ..."
-        raise GroundupError("bad-value", f"there is no text encoding {encoding!r}", fix) from None
+        what = f"byte 0x{body[error.start]:02X} at offset {mark + error.start} is not UTF-8"
+        return body.decode(errors="replace"), what
 
 
 def repair(text: str) -> str:

@@ -69,13 +69,15 @@ def build(data: Data, lab: Path) -> Artifact:
             name: record.describe_source(name, data, identities[name], total)
             for name, total in report["sources"].items()
         }
-        _warn(data, report)
+        _refuse(data, report)
         write_json(directory / REPORT, report)
         shutil.rmtree(work)
         records = [{"source": name, **file} for name, entry in identities.items() for file in entry["files"]]
         return {"counts": record.counts(report), "sources": records, "stages": stages}
 
-    return make(lab, "corpus", VERSION, part, [], fill)
+    made = make(lab, "corpus", VERSION, part, [], fill)
+    _warn(data, json.loads((made.path / REPORT).read_bytes()))  # also when it is reused: it is no less true then
+    return made
 
 
 @contextmanager
@@ -208,35 +210,44 @@ def _report(
     return {
         "sources": totals,
         "reasons": record.reasons(),
-        "examples": record.examples(sorted(directory.glob("removed.*.parquet"))),
+        "examples": record.examples(sorted(directory.glob("removed.[0-9]*.parquet"))),
         "boilerplate": [{"line": line, "documents": count} for line, count in most_common(lines, record.LINES)],
         "clusters": clusters,
         "leaks": record.leak_report(data, held, sizes, overlaps, removed),
     }
 
 
+def _refuse(data: Data, report: dict[str, Any]) -> None:
+    """Raises GroundupError `no-text`, and `leak` where the recipe asks for that."""
+    for name, source in report["sources"].items():
+        if not source["kept"]["train"]["documents"]:
+            gone = ", ".join(f"{entry['documents']:,} {reason}" for reason, entry in source["removed"].items())
+            why = f"; left out: {gone}" if gone else ""
+            raise GroundupError(
+                "no-text",
+                f"source {name!r} has no training document after cleaning ({source['pieces']:,} read{why})",
+                "check its files, delimiter and filters; see `groundup explain no-text`",
+            )
+    leaking = [checked for checked in report["leaks"]["checked"] if checked["leaked"]]
+    if leaking and data.decontaminate == "fail":
+        what = ", ".join(f"{one['leaked']:,} of {one['documents']:,} texts of {one['name']}" for one in leaking)
+        first = report["leaks"]["documents"][0]
+        what += f" stand in train; {first['place']} in {first['train_source']}, {first['train_place']}"
+        raise GroundupError("leak", what, "leave such training documents out: data.decontaminate=remove")
+
+
 def _warn(data: Data, report: dict[str, Any]) -> None:
-    """Say what a user would want to know now. Raises GroundupError `no-text`, `leak`."""
+    """Say what a user would want to know now."""
     for name, source in report["sources"].items():
         read, kept = source["read"]["documents"], source["kept"]
         if gone := source["removed"].get("unreadable"):
             say(f"warning: {name}: {gone['documents']:,} of {read:,} documents cannot be read and were left out")
-        if not kept["train"]["documents"]:
-            raise GroundupError(
-                "no-text",
-                f"source {name!r} has no training document after cleaning ({read} read)",
-                "check its files, delimiter and filters; see `groundup explain no-text`",
-            )
         if not kept["valid"]["documents"]:
-            fix = f"set data.sources.{name}.delimiter, .cut_words or .valid, or a larger data.valid_fraction"
+            fix = f"set data.sources.{name}.delimiter or .valid, or a larger data.valid_fraction"
             say(f"warning: {name}: {source['pieces']:,} documents leave none for validation; {fix}")
     for checked in report["leaks"]["checked"]:
         if checked["leaked"] and data.decontaminate != "remove":
             what = f"{checked['leaked']:,} of {checked['documents']:,} texts of {checked['name']} stand in train"
-            if data.decontaminate == "fail":
-                first = next(one for one in report["leaks"]["documents"] if one["against"] == checked["name"])
-                what += f", the first of them {first['place']} in {first['train_source']}, {first['train_place']}"
-                raise GroundupError("leak", what, "leave such training documents out: data.decontaminate=remove")
             say(f"warning: {what}; `groundup data report` names them, data.decontaminate=remove leaves them out")
 
 

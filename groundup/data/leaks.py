@@ -38,7 +38,7 @@ def read_benchmark(name: str, path: Path) -> Iterator[HeldText]:
     Raises GroundupError `no-such-file`, `bad-file`.
     """
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8").split("\n")
     except OSError as error:
         raise GroundupError("no-such-file", f"{path} cannot be read: {error.strerror}", "check the path") from None
     except UnicodeDecodeError as error:

@@ -298,13 +298,16 @@ def _judged(pieces: list[_Piece], job: Job, source: Source, data: Data, tally: T
         if problem:
             reason, detail = problem
             tally.removed[reason] += 1
-            tally.removed_bytes[reason] += len(encoded)
+            size = (
+                len(piece.raw) if reason == "unreadable" else len(encoded)
+            )  # U+FFFD is longer than what it stands for
+            tally.removed_bytes[reason] += size
             yield shared | {
                 "id": key.hex(),
                 "source": job.source,
                 "reason": reason,
                 "detail": detail,
-                "bytes": len(encoded),
+                "bytes": size,
                 "text": text[:EXCERPT],
             }
         else:

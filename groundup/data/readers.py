@@ -162,8 +162,8 @@ def _csv(path: Path, start: int, end: int | None, layout: Layout) -> Iterator[Ra
         cells = {name: row[column] for name, column in columns.items() if column < len(row)}
         if over:  # the module asked for one more line, so the row was not finished
             yield Bad(place, "a quotation mark is never closed")
-        elif layout.column not in cells:
-            yield Bad(place, f"has {len(row)} cells, none under {layout.column!r}")
+        elif len(row) != len(header):  # a comma or quotation mark of the text's own: what it cut off would be lost
+            yield Bad(place, f"has {len(row)} cells, the header {len(header)}")
         else:
             yield _document(_bytes(cells[layout.column]), place, cells.get("url"), cells.get("date"))
 

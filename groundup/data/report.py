@@ -1,7 +1,9 @@
 """A corpus as one page: what was read, what was left out and why, what is left. What is absent is said to be."""
 
+import errno
 import json
 import math
+import os
 from pathlib import Path
 
 from groundup.data import report_steps, report_texts
@@ -28,8 +30,16 @@ def write(artifact_path: Path, target: Path) -> Path:
         raise GroundupError("no-such-file", f"{artifact_path} is not a corpus directory.", fix)
     folder = Folder(artifact_path)
     manifest, report = folder.table("manifest.json"), folder.table("report.json")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    write_atomic(target, _page(manifest, report, folder.notes))
+    try:
+        if target.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        target.parent.mkdir(parents=True, exist_ok=True)
+        write_atomic(target, _page(manifest, report, folder.notes))
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        what = f"{target} cannot be written: {error.strerror}"
+        raise GroundupError("not-writable", what, "choose another --output") from None
     return target
 
 

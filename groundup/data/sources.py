@@ -111,7 +111,9 @@ def expand(paths: str | list[str]) -> list[Path]:
         if path.is_dir():
             found += _inside(path)
             continue
-        if path.exists():
+        if path.exists() and not path.is_file():
+            raise GroundupError("no-such-file", f"{path} is not a regular file", "name a file, a folder or a glob")
+        if path.is_file():
             here = [path]
         else:
             here = [Path(name) for name in sorted(glob.glob(str(path), recursive=True)) if Path(name).is_file()]  # noqa: PTH207

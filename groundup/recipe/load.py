@@ -114,7 +114,11 @@ def _parse_override(text: str) -> tuple[list[str], Any]:
         raise GroundupError(
             "recipe-syntax", f"{text!r} is not an override", "write key.sub=value, e.g. train.steps=1000"
         )
-    return parts, value if value.startswith("*") else _read_yaml(value, f"the value of {key}")  # a glob is no alias
+    if value.startswith("*"):
+        return parts, value  # a glob is no alias
+    read = _read_yaml(value, f"the value of {key}")
+    nothing = read is None and value.lstrip().startswith(("#", "---"))  # comments and markers to YAML, delimiters to us
+    return parts, value if nothing else read
 
 
 def _merge(base: dict[str, Any], layer: dict[str, Any], origin: str, origins: dict[str, str], prefix: str = "") -> None:

@@ -95,7 +95,7 @@ class Data(Part):
     test_fraction: Fraction = 0.01
     """Share of the documents without an official split that goes to test."""
     filters: Filters = Filters()
-    near_duplicates: Annotated[float, Field(gt=0, le=1)] | None = 0.5
+    near_duplicates: Annotated[float, Field(ge=0.4, le=1)] | None = 0.5
     """Jaccard similarity of word 3-grams from which two documents of 20 words or more are one; null: only equal."""
     benchmarks: dict[Name, Paths] = {}
     """Texts of your own that train must not hold, by name (txt: one a line; jsonl: every string)."""
