@@ -571,7 +571,7 @@ def test_interrupted_work_goes_on_with_the_chunks_that_are_missing(
     monkeypatch.setattr(engine, "each", partial(inline, 2))
     with pytest.raises(KeyboardInterrupt):
         build(tmp_path / "lab", {"mine": source})
-    (work,) = (tmp_path / "lab" / "work").iterdir()
+    (work,) = (tmp_path / "lab" / "unfinished").iterdir()
     before = {path.name: path.stat().st_mtime_ns for path in work.glob("*.staged.parquet")}
     assert len(before) == 2 and not list((tmp_path / "lab" / "artifacts").iterdir())
     monkeypatch.setattr(engine, "each", partial(inline, -1))
@@ -630,7 +630,7 @@ def test_ctrl_c_in_the_middle_ends_with_the_exit_code_for_it_and_leaves_no_proce
         [*COMMAND, path, "--lab", tmp_path / "lab"], stderr=subprocess.PIPE, text=True, start_new_session=True
     )
     deadline = time.monotonic() + 60
-    while not list(tmp_path.glob("lab/work/*/*.part")) and time.monotonic() < deadline:
+    while not list(tmp_path.glob("lab/unfinished/*/*.part")) and time.monotonic() < deadline:
         time.sleep(0.05)
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does
     _, errors = process.communicate(timeout=60)

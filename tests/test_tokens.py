@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from groundup.data import corpus as corpora
+from groundup.data.finish import SPLITS
 from groundup.errors import GroundupError
 from groundup.recipe import schema
 from groundup.store.artifacts import Artifact
@@ -52,7 +53,7 @@ def test_shards_hold_every_document_followed_by_its_end(
 ) -> None:
     corpus, trained, lab = made
     shards = pack.build(corpus, trained, lab)
-    for split in corpora.SPLITS:
+    for split in SPLITS:
         tokens = np.concatenate(pack.read_shards(shards.path, "mine", split))
         texts = list(corpora.texts(corpus, "mine", split))
         assert (tokens == encoding.end).sum() == len(texts)

@@ -19,7 +19,8 @@ from daft import col
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from groundup.data.minhash import Pairs, find_pairs, similarity
+from groundup.data.minhash import Pairs, find_pairs, similarities, similarity
+from groundup.data.prepare import load_plan
 from groundup.store.files import write_json
 
 KEYS_AT_ONCE = 4_000_000  # texts' hashes grouped in one go: some 400 MB
@@ -73,8 +74,13 @@ def find_near(work: Path, threshold: float | None, official: int) -> dict[str, A
     measured = {}
     for left, right, share in zip(pairs.left.tolist(), pairs.right.tolist(), pairs.similarity, strict=True):
         measured[left, right] = measured[right, left] = float(share)
-    partners = [facts[stays[rank]]["key"] for rank in gone.tolist()]
-    near = _table(gone, "near-duplicate", partners, [measured.get((rank, stays[rank])) for rank in gone.tolist()])
+    ends = [(rank, stays[rank]) for rank in gone.tolist()]
+    # What came to a cluster through another document may be less like the one that stays; the record says how much.
+    through = [pair for pair in ends if pair not in measured]
+    left, right = np.array(through, np.int64).reshape(-1, 2).T
+    measured |= zip(through, similarities(_staged(work).select("rank", "text"), left, right).tolist(), strict=True)
+    partners = [facts[survivor]["key"] for _, survivor in ends]
+    near = _table(gone, "near-duplicate", partners, [measured[pair] for pair in ends])
     pq.write_table(pa.concat_tables([exact, near]).sort_by("rank"), work / DROPS)
     report = _describe(work, threshold, pairs, list(zip(kept, groups, strict=True)))
     write_json(work / CLUSTERS, report)
@@ -145,8 +151,6 @@ def _describe(work: Path, threshold: float | None, pairs: Pairs, groups: list[tu
 def _texts(work: Path, ranks: list[int]) -> dict[int, dict[str, Any]]:
     if not ranks:
         return {}
-    from groundup.data.prepare import load_plan
-
     jobs = load_plan(work)[1]
     wanted = daft.from_pydict({"rank": ranks})
     columns = ("rank", "key", "split", "place", "text")

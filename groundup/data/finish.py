@@ -2,7 +2,6 @@
 
 from collections import Counter
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -96,7 +95,7 @@ def finish(work: Path, directory: Path, task: int) -> dict[str, Any]:
     """Write chunk number `task` of the plan to `directory`; returns its `Outcome` as a mapping."""
     data, jobs = load_plan(work)
     job, outcome = jobs[task], Outcome()
-    held = _index(work)
+    held = leaks.load(work)
     drops = {drop["rank"]: drop for drop in _drops(work, task)}
     documents, removed = _Files(directory, task), _Files(directory, task)
     with pq.ParquetFile(part(work, task, "removed")) as before:
@@ -109,7 +108,8 @@ def finish(work: Path, directory: Path, task: int) -> dict[str, Any]:
             left_out = {place: drop for place, drop in enumerate(gone) if drop}
             found = _leaks(held, table, left_out, outcome)
             if data.decontaminate == "remove":
-                left_out |= found
+                names = leaks.load_names(work)
+                left_out |= {place: _leak(share, *names[text]) for place, (share, text) in found.items()}
             removed.add("removed", _removed(table, left_out, job, outcome))
             stays = np.ones(len(table), bool)
             stays[list(left_out)] = False
@@ -130,20 +130,20 @@ def _drops(work: Path, task: int) -> list[dict[str, Any]]:
     return table.to_pylist()
 
 
-@cache
-def _index(work: Path) -> leaks.Index:
-    return leaks.load(work)
+def _leaks(
+    held: leaks.Index, table: pa.Table, left_out: dict[int, Any], outcome: Outcome
+) -> dict[int, tuple[float, int]]:
+    """Training documents that hold a held text, by place in the table: share and number of the text that is held most.
 
-
-def _leaks(held: leaks.Index, table: pa.Table, left_out: dict[int, Any], outcome: Outcome) -> dict[int, dict[str, Any]]:
-    """Training documents that hold a held text, by their place in the table; notes what is touched at all."""
+    Notes in the outcome what is touched at all.
+    """
     if not len(held.lengths):
         return {}
     places = [
         place for place, split in enumerate(table["split"].to_pylist()) if split == "train" and place not in left_out
     ]
     texts = table["text"].take(pa.array(places, pa.int64())).to_pylist()
-    found: dict[int, dict[str, Any]] = {}
+    found: dict[int, tuple[float, int]] = {}
     for number, text, share in zip(*(array.tolist() for array in leaks.scan(held, texts)), strict=True):
         place = places[number]
         id, where = table["key"][place].as_py().hex(), table["place"][place].as_py()
@@ -151,8 +151,17 @@ def _leaks(held: leaks.Index, table: pa.Table, left_out: dict[int, Any], outcome
         if best is None or share > best[0]:
             outcome.overlaps[text] = [share, id, where]
         if share >= leaks.LEAKED:
-            found[place] = {"reason": "leak", "partner": None, "similarity": share, "text": text}
+            found[place] = max(found.get(place, (0.0, -1)), (share, text))
     return found
+
+
+def _likeness(similarity: float | None) -> str:
+    return "the same text" if similarity is None else f"similarity {similarity:.2f}"
+
+
+def _leak(share: float, id: str, name: str) -> dict[str, Any]:
+    detail = f"holds {share:.0%} of {name}"
+    return {"reason": "leak", "partner": bytes.fromhex(id), "similarity": share, "detail": detail}
 
 
 def _removed(table: pa.Table, left_out: dict[int, dict[str, Any]], job: Job, outcome: Outcome) -> pa.Table:
@@ -169,7 +178,7 @@ def _removed(table: pa.Table, left_out: dict[int, dict[str, Any]], job: Job, out
                 "source": job.source,
                 "place": document["place"],
                 "reason": drop["reason"],
-                "detail": "" if drop["similarity"] is None else f"similarity {drop['similarity']:.2f}",
+                "detail": drop.get("detail") or _likeness(drop["similarity"]),
                 "partner": drop["partner"].hex() if drop["partner"] else None,
                 "similarity": drop["similarity"],
                 "url": document["url"],

@@ -7,6 +7,7 @@ half of them or more. Stories share openings, so touching is common; leaking is 
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ import numpy as np
 from groundup.data.clean import normalise
 from groundup.data.ngrams import batch_ngram_hashes, batch_word_hashes, canonical, hash_ngrams
 from groundup.errors import GroundupError
-from groundup.store.files import save_array
+from groundup.store.files import save_array, write_json
 
 LEAKED = 0.5  # share of a text's n-grams in one training document
 SHORTEST = 5  # words; benchmark sentences shorter than the n-gram are looked for as a whole, down to this length
@@ -76,15 +77,27 @@ class Index:
     table: np.ndarray
     """Whether any hash ends in these bits: it tells of most n-grams at once that they are not there."""
 
-    def save(self, folder: Path) -> None:
-        for name, array in self.__dict__.items():
-            save_array(folder / f"held.{name}.npy", array)
+
+def save(index: Index, texts: Sequence[HeldText], folder: Path) -> None:
+    """Lay the index out for the processes that look text up, with the texts' names."""
+    for name, array in vars(index).items():
+        save_array(folder / f"held.{name}.npy", array)
+    write_json(folder / "held.json", [[text.id, f"{text.name}, {text.place}"] for text in texts])
+    load.cache_clear()
+    load_names.cache_clear()
 
 
+@lru_cache(maxsize=1)
 def load(folder: Path) -> Index:
     """The index as memory maps, which the processes of one machine share."""
     names = Index.__dataclass_fields__
     return Index(**{name: np.load(folder / f"held.{name}.npy", mmap_mode="r", allow_pickle=False) for name in names})
+
+
+@lru_cache(maxsize=1)
+def load_names(folder: Path) -> list[tuple[str, str]]:
+    """(id, set and place) of each text of the index."""
+    return json.loads((folder / "held.json").read_bytes())
 
 
 def build_index(texts: Sequence[HeldText], words: int) -> Index:

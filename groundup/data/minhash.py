@@ -45,9 +45,9 @@ def find_pairs(staged: DataFrame, without: np.ndarray, threshold: float, work: P
     left, right = _candidates(texts, work)
     if not len(left):
         return Pairs(left, right, np.empty(0))
-    similarities = _similarities(texts, left, right)
-    same = similarities >= threshold
-    return Pairs(left[same], right[same], similarities[same])
+    shares = similarities(texts, left, right)
+    same = shares >= threshold
+    return Pairs(left[same], right[same], shares[same])
 
 
 def _candidates(texts: DataFrame, work: Path) -> tuple[np.ndarray, np.ndarray]:
@@ -107,7 +107,7 @@ def _band_keys(signature: Series) -> Series:
     return Series.from_arrow(pa.LargeListArray.from_arrays(pa.array(offsets), pa.array(keys.ravel())))
 
 
-def _similarities(texts: DataFrame, left: np.ndarray, right: np.ndarray) -> np.ndarray:
+def similarities(texts: DataFrame, left: np.ndarray, right: np.ndarray) -> np.ndarray:
     """Jaccard similarity of the word 3-grams of each pair, so many at a time that memory stays bounded."""
     found = []
     for start in range(0, len(left), PAIRS_AT_ONCE):

@@ -9,7 +9,7 @@ import json
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from functools import cache
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +53,7 @@ REMOVED = pa.schema(
         ("reason", pa.string()),
         ("detail", pa.string()),
         ("partner", pa.string()),  # the document that stays in its stead, or that it overlaps with
-        ("similarity", pa.float64()),
+        ("similarity", pa.float64()),  # of the word 3-grams; for a leak, the share of the partner that it holds
         ("url", pa.string()),
         ("bytes", pa.int64()),
         ("text", pa.string()),  # its beginning
@@ -67,7 +67,6 @@ class Job:
     """One chunk, the source that it belongs to, and how its documents are split."""
 
     source: str
-    number: int  # within the source
     split: str | None
     fractions: tuple[float, float]  # to valid and to test, without an official split
     chunk: Chunk
@@ -115,7 +114,6 @@ def save_plan(work: Path, data: Data, jobs: list[Job]) -> None:
     plan = [
         {
             "source": job.source,
-            "number": job.number,
             "split": job.split,
             "fractions": job.fractions,
             "start": job.chunk.start,
@@ -125,9 +123,10 @@ def save_plan(work: Path, data: Data, jobs: list[Job]) -> None:
         for job in jobs
     ]
     write_atomic(work / "plan.json", json.dumps({"data": data.model_dump(mode="json"), "jobs": plan}))
+    load_plan.cache_clear()  # the same text may have moved since an earlier attempt
 
 
-@cache
+@lru_cache(maxsize=1)  # a process works on one corpus at a time
 def load_plan(work: Path) -> tuple[Data, list[Job]]:
     """The recipe's part and the jobs, in the order of their documents."""
     plan = json.loads((work / "plan.json").read_bytes())
@@ -135,7 +134,7 @@ def load_plan(work: Path) -> tuple[Data, list[Job]]:
     for job in plan["jobs"]:
         file = None if job["file"] is None else SourceFile(Path(job["file"]), job["split"])
         chunk = Chunk(file, job["start"], job["end"])
-        jobs.append(Job(job["source"], job["number"], job["split"], tuple(job["fractions"]), chunk))
+        jobs.append(Job(job["source"], job["split"], tuple(job["fractions"]), chunk))
     return Data.model_validate(plan["data"]), jobs
 
 
@@ -186,11 +185,11 @@ def bytes_read(work: Path, task: int) -> int:
 class Table:
     """A Parquet file that takes its name when it is whole, written in groups of bounded size."""
 
-    def __init__(self, path: Path, schema: pa.Schema, compression: str = "lz4") -> None:
+    def __init__(self, path: Path, schema: pa.Schema) -> None:
         self.path, self.part, self.schema = path, path.with_name(path.name + ".part"), schema
         # A dictionary of texts, which differ, would cost more time than all the rest of the writing.
         self.writer = pq.ParquetWriter(
-            self.part, schema, compression=compression, use_dictionary=["split"], write_statistics=False
+            self.part, schema, compression="lz4", use_dictionary=["split"], write_statistics=False
         )
         self.rows: list[dict[str, Any]] = []
         self.size = 0
@@ -298,9 +297,8 @@ def _judged(pieces: list[_Piece], job: Job, source: Source, data: Data, tally: T
         if problem:
             reason, detail = problem
             tally.removed[reason] += 1
-            size = (
-                len(piece.raw) if reason == "unreadable" else len(encoded)
-            )  # U+FFFD is longer than what it stands for
+            # U+FFFD is longer than the byte that it stands for.
+            size = len(piece.raw) if reason == "unreadable" else len(encoded)
             tally.removed_bytes[reason] += size
             yield shared | {
                 "id": key.hex(),

@@ -160,7 +160,7 @@ def _inside(folder: Path) -> list[Path]:
 def identity(source: Source, found: list[SourceFile]) -> dict[str, Any]:
     """What decides which documents a source has: contents of its files, and how they are read."""
     kept: dict[str, Any] = source.model_dump(
-        include={"delimiter", "encoding", "text_column", "documents", "license", "language", "corpus"}
+        include={"delimiter", "encoding", "text_column", "documents", "license", "language", "corpus", "cut_words"}
     )
     if not found:
         kept["world"] = world.VERSION

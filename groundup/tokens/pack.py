@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from groundup.console import progress
-from groundup.data.corpus import SPLITS, texts
+from groundup.data.corpus import texts
+from groundup.data.finish import SPLITS
 from groundup.store.artifacts import Artifact, make
 from groundup.store.files import save_array
 from groundup.tokens.tokenizer import FILE, Encoding, open_tokenizer
