@@ -103,10 +103,21 @@ CODES: dict[str, Explanation] = {
         "The text does not hold enough distinct pairs to learn that many tokens. The message says how many it "
         "supports.",
     ),
+    "vocabulary-too-small": Explanation(
+        USAGE,
+        "The kinds unicode-bpe and unigram need a token for each common character and each byte before there is room "
+        "for words. A larger tokenizer.vocab_size makes room; kind bpe needs only the 256 bytes.",
+    ),
+    "empty-sample": Explanation(
+        USAGE,
+        "tokenizer.sample_mb is so small that no document of the training text was drawn, so there is nothing to learn "
+        "a vocabulary from.",
+    ),
     "bad-tokenizer": Explanation(
         ENVIRONMENT,
-        "The tokenizer that the recipe names is missing, damaged, or is not a byte-level tokenizer with an "
-        "<|endoftext|> token.",
+        "The tokenizer that was named is missing, damaged or was changed, has no <|endoftext|> token, or does not give "
+        "text back as it was (a normaliser, or a space put in front, changes it): with it, bits per byte would be "
+        "those of another text.",
     ),
     # store
     "artifact-damaged": Explanation(

@@ -527,7 +527,7 @@ def test_a_disk_that_fills_while_packing_leaves_what_was_made_and_the_same_comma
     go("tokenizer", wide, "--lab", lab).done()
     before = sorted((lab / "artifacts").iterdir())
     leave(small_disk, 100_000)
-    command = ("train", wide, "train.steps=2", "train.valid_tokens=1000", "--lab", lab)
+    command = ("train", wide, "train.steps=2", "train.valid_bytes=4000", "--lab", lab)
     go(*command).refused("disk-full")
     assert sorted((lab / "artifacts").iterdir()) == before and all(load(path) for path in before)
     (small_disk / "ballast").unlink()

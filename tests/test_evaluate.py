@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from groundup.evaluate.score import Score, pooled, score
 from groundup.model.config import ModelConfig
 from groundup.model.transformer import Transformer
+from groundup.tokens.encoding import Encoding
 from groundup.train.precision import choose
 
 END, VOCABULARY, CONTEXT = 0, 50, 16
@@ -18,6 +19,7 @@ MODEL = Transformer(ModelConfig("modern", VOCABULARY, 1, 16, 2, 2, 64, CONTEXT))
 BYTES = np.arange(VOCABULARY) % 5 + 1
 BYTES[END] = 0
 CPU = choose("cpu", "fp32")
+ENCODING = Encoding(None, END, BYTES)  # type: ignore[arg-type]
 
 
 def by_hand(tokens: list[int]) -> tuple[float, int, int]:
@@ -37,7 +39,7 @@ def by_hand(tokens: list[int]) -> tuple[float, int, int]:
 @settings(max_examples=40, deadline=None)
 def test_each_token_of_the_text_is_scored_once_in_its_window(tokens: list[int]) -> None:
     MODEL.eval()
-    result = score(MODEL, np.array(tokens), BYTES, END, CPU, "a")
+    result = score(MODEL, np.array(tokens), ENCODING, CPU, "a")
     nats, count, size = by_hand(tokens)
     assert (result.tokens, result.bytes) == (count, size)
     assert result.nats == pytest.approx(nats, rel=1e-5, abs=1e-4)
@@ -56,5 +58,5 @@ def test_the_pool_adds_up_its_sources() -> None:
 
 def test_scoring_leaves_the_model_in_training_mode() -> None:
     MODEL.train()
-    score(MODEL, np.array([3, 4, 5]), BYTES, END, CPU, "a")
+    score(MODEL, np.array([3, 4, 5]), ENCODING, CPU, "a")
     assert MODEL.training

@@ -13,7 +13,7 @@ from groundup.generate.sampler import complete, complete_all, filter_logits
 from groundup.model.config import ModelConfig
 from groundup.model.transformer import Transformer
 from groundup.recipe.schema import Sample
-from groundup.tokens.tokenizer import END, PAD, Encoding, open_tokenizer
+from groundup.tokens.encoding import END, PAD, Encoding, open_tokenizer
 from groundup.train.precision import choose
 
 CPU = choose("cpu", "fp32")

@@ -1,6 +1,7 @@
 """Loss, perplexity and bits per byte of a model on packed text."""
 
-from dataclasses import asdict, dataclass
+import math
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -9,15 +10,22 @@ import torch
 
 from groundup.model.loss import bits_per_byte, perplexity, token_losses
 from groundup.model.transformer import Transformer
-from groundup.tokens.pack import read_shards
+from groundup.tokens.encoding import Encoding
+from groundup.tokens.pack import read_documents, read_shards
 from groundup.train.precision import Device
 
 BATCH_TOKENS = {"cpu": 4096, "mps": 16_384, "cuda": 65_536}  # tokens scored at once: bounded by the logits' memory
 
 
+# A character that the vocabulary cannot spell costs what the model gives for <|unk|>, and then a choice among all of
+# Unicode's 1,112,064 scalar values (the Unicode Standard, D76). So bits per byte are those of a code that gives back
+# the text, and a small alphabet cannot look good by not saying which character it was.
+UNKNOWN_NATS = math.log(1_112_064)
+
+
 @dataclass(frozen=True)
 class Score:
-    """What a model makes of a text. Special tokens count in none of these sums."""
+    """What a model makes of a text. Special tokens count in none of these sums, but <|unk|> in all."""
 
     source: str
     nats: float  # sum of -ln p over the text's tokens
@@ -38,19 +46,17 @@ def pooled(scores: list[Score]) -> Score:
 
 
 @torch.no_grad()
-def score(
-    model: Transformer, tokens: np.ndarray, token_bytes: np.ndarray, end: int, device: Device, source: str
-) -> Score:
+def score(model: Transformer, tokens: np.ndarray, encoding: Encoding, device: Device, source: str) -> Score:
     """Score packed documents in windows of the model's context, side by side: each token once.
 
-    `tokens` (N,) are documents that each finish with `end`. A token sees what precedes it in its window. Sums are
-    kept in fp64.
+    `tokens` (N,) are documents that each finish with the end-of-text token. A token sees what precedes it in its
+    window. Sums are kept in fp64. Unknown characters are in no byte count here: `score_split` knows the text's own.
     """
     was_training = model.training
     model.eval()
     context = model.config.context
-    padded = np.concatenate([[end], np.asarray(tokens, dtype=np.int64)])  # the first token is predicted from `end`
-    lengths = torch.from_numpy(token_bytes).to(device.device)
+    padded = np.concatenate([[encoding.end], np.asarray(tokens, dtype=np.int64)])  # the first is predicted from it
+    lengths = torch.from_numpy(encoding.token_bytes).to(device.device)
     nats, count, size = 0.0, 0, 0
     rows = max(1, BATCH_TOKENS[device.device.type] // context)
     full = (len(padded) - 1) // context
@@ -65,7 +71,11 @@ def score(
         with device.autocast():
             logits = model(window[:, :-1])
         losses = token_losses(logits, targets)
-        text = targets != end
+        text = lengths[targets] > 0
+        if encoding.unknown is not None:
+            unknown = targets == encoding.unknown
+            text |= unknown
+            nats += UNKNOWN_NATS * int(unknown.sum())
         nats += float(losses[text].double().sum())
         count += int(text.sum())
         size += int(lengths[targets].sum())
@@ -78,15 +88,35 @@ def score_split(
     shards: Path,
     sources: list[str],
     split: str,
-    token_bytes: np.ndarray,
-    end: int,
+    encoding: Encoding,
     device: Device,
     limit: int | None = None,
 ) -> list[Score]:
-    """A score for each source that has text in the split, and their pool; empty if none has. `limit` is in tokens."""
+    """A score for each source that has text in the split, and their pool; empty if none has.
+
+    `limit` is in bytes of text: the first documents that it holds, at least one, the same with every tokenizer.
+    """
     scores = []
     for source in sources:
-        tokens = np.concatenate(read_shards(shards, source, split))[:limit]
-        if len(tokens):
-            scores.append(score(model, tokens, token_bytes, end, device, source))
+        tokens, size = _first_documents(shards, source, split, limit)
+        if size:
+            scored = score(model, tokens, encoding, device, source)
+            scores.append(replace(scored, bytes=size))
     return [*scores, pooled(scores)] if scores else []
+
+
+def _first_documents(shards: Path, source: str, split: str, limit: int | None) -> tuple[np.ndarray, int]:
+    """(tokens, bytes of text) of the documents that `limit` bytes hold, at least one; None: of all."""
+    parts, size = [np.empty(0, np.uint16)], 0
+    for tokens, documents in zip(
+        read_shards(shards, source, split), read_documents(shards, source, split), strict=True
+    ):
+        ends = size + np.cumsum(documents["bytes"], dtype=np.int64)
+        keep = len(ends) if limit is None else int(np.searchsorted(ends, limit, side="right"))
+        if keep == 0 and size == 0 and len(ends):
+            keep = 1
+        parts.append(tokens[: documents["start"][keep] if keep < len(ends) else None])
+        size = int(ends[keep - 1]) if keep else size
+        if keep < len(ends):
+            break
+    return np.concatenate(parts), size

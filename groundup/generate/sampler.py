@@ -8,7 +8,7 @@ from torch import Tensor
 from groundup.errors import GroundupError
 from groundup.model.transformer import Transformer
 from groundup.recipe.schema import Sample
-from groundup.tokens.tokenizer import Encoding
+from groundup.tokens.encoding import Encoding
 from groundup.train.precision import Device
 
 

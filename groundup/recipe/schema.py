@@ -114,8 +114,12 @@ class Data(Part):
 
 
 class Tokenizer(Part):
+    kind: Literal["bpe", "unicode-bpe", "unigram", "bytes", "characters"] = "bpe"
+    """bpe: on bytes. unicode-bpe, unigram: on characters, rare ones in bytes. bytes, characters: a token each."""
     vocab_size: Annotated[int, Field(ge=258, le=1_000_000)] = 8192
-    """Number of tokens, with the 256 bytes and the 2 special tokens."""
+    """Number of tokens, special ones and the 256 bytes included; characters: at most so many; bytes: always 258."""
+    digits: Literal[1, 3] = 3
+    """Longest run of digits in one token: 1 as in Qwen 3, or 3 as in Llama 3."""
     sample_mb: Annotated[float, Field(gt=0)] = 100.0
     """Megabytes of training text, drawn by the mix, that the merges are learned from."""
     use: str | None = None
@@ -149,6 +153,10 @@ class Train(Part):
     """Tokens in the global batch; a multiple of model.context."""
     micro_batch: Positive | Literal["auto"] = "auto"
     """Sequences in one forward pass; gradient accumulation makes up the rest of the global batch."""
+    windows: Literal["packed", "documents"] = "packed"
+    """Where sequences begin: anywhere, so that each token is read once an epoch, or with a document."""
+    feed: Literal["auto", "memory", "prefetch", "resident"] = "auto"
+    """How batches reach the device: read when needed, ahead of time, or gathered from shards that lie in its memory."""
     optimizer: Literal["adamw"] = "adamw"
     learning_rate: Annotated[float, Field(gt=0)] = 3e-4
     """Peak learning rate."""
@@ -170,8 +178,8 @@ class Train(Part):
     log_every: Positive = 10
     valid_every: Positive = 250
     """Steps between scorings of the validation split."""
-    valid_tokens: Positive = 200_000
-    """Validation tokens per source scored while training (the final evaluation reads the whole split)."""
+    valid_bytes: Positive = 1_000_000
+    """Validation text per source scored while training: its first documents (the final evaluation reads all)."""
     checkpoint_every: Positive = 500
     sample_every: Positive = 500
     keep: Positive = 3

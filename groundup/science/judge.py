@@ -28,7 +28,7 @@ def evaluate(run: Run, which: str, splits: list[str], device: str = "auto") -> d
     result: dict[str, Any] = {"run": run.name, "checkpoint": checkpoint.path.name, "step": checkpoint.step}
     result |= {"device": on.device.type, "precision": on.precision, "context": model.config.context, "scores": []}
     for split in splits:
-        for score in score_split(model, shards.path, sources, split, encoding.token_bytes, encoding.end, on):
+        for score in score_split(model, shards.path, sources, split, encoding, on):
             names = sources if score.source == "all" else [score.source]
             row: dict[str, Any] = {
                 "split": split,

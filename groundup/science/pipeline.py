@@ -18,15 +18,16 @@ from groundup.recipe.schema import Recipe
 from groundup.science.summary import mixture_lines
 from groundup.store import lineage
 from groundup.store.artifacts import Artifact
-from groundup.store.files import digest, write_atomic, write_json
+from groundup.store.files import digest, sha256, write_atomic, write_json
 from groundup.store.runs import Run
 from groundup.tokens import pack, tokenizer
-from groundup.tokens.stream import mixture, shares, token_shares
+from groundup.tokens.encoding import CONFIG, FILE
+from groundup.tokens.mix import mixture, shares, token_shares
 
 if TYPE_CHECKING:
     from groundup.train.precision import Device
 
-TRAIN_VERSION = 2
+TRAIN_VERSION = 3
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,8 @@ def _train_counts(inputs: Inputs) -> dict[str, dict[str, int]]:
 
 def run_of(recipe: Recipe, inputs: Inputs, lab: Path) -> Run:
     """The run of a recipe on its inputs: its name holds a hash of all that decides the weights."""
-    part = recipe.model_dump(mode="json", include={"seed", "model", "train"})
+    part = recipe.model_dump(mode="json", include={"seed": True, "model": True, "train": True})
+    del part["train"]["feed"]  # it changes no batch
     identity = [TRAIN_VERSION, part, training_shares(recipe, inputs), inputs.shards.id]
     return Run(lab / "runs" / f"{recipe.name}-{digest(identity)[:8]}")
 
@@ -133,7 +135,8 @@ def _create(found: Run, recipe: Recipe, inputs: Inputs, device: "Device") -> Non
     found.path.mkdir(parents=True, exist_ok=True)
     values = recipe.model_dump(mode="json")
     write_atomic(found.path / "recipe.yaml", yaml.safe_dump(values, sort_keys=False))
-    write_atomic(found.path / tokenizer.FILE, (inputs.tokenizer.path / tokenizer.FILE).read_bytes())
+    for name in (FILE, CONFIG):
+        write_atomic(found.path / name, (inputs.tokenizer.path / name).read_bytes())
     write_json(found.path / "corpus.json", inputs.corpus.manifest)
     write_json(found.path / "shards.json", inputs.shards.manifest)
     code = lineage.code()
@@ -145,6 +148,7 @@ def _create(found: Run, recipe: Recipe, inputs: Inputs, device: "Device") -> Non
         "run": found.name,
         "seed": recipe.seed,
         "recipe_sha256": digest(values),
+        "tokenizer_sha256": sha256(found.path / FILE),
         "git": {key: code[key] for key in ("commit", "dirty")} if code else None,
         **lineage.environment(),
         "device": {"type": device.device.type, "name": device.name, "precision": device.precision},

@@ -60,18 +60,13 @@ def corpus_lines(corpus: Artifact) -> list[str]:
 
 
 def mixture_lines(rows: list[dict[str, Any]]) -> list[str]:
-    """The table of a mixture (`tokens.stream.mixture`), and a warning for each source seen too often or never."""
+    """The table of a mixture (`tokens.mix.mixture`), and a warning for each source seen too often."""
     lines = table(rows)
     for row in rows:
         if row["epochs"] > MOST_EPOCHS:
             lines.append(
                 f"warning: {row['source']} is seen {row['epochs']:.1f} times: beyond {MOST_EPOCHS} epochs, repeated "
                 "text teaches less and less (Muennighoff et al. 2023); take more text, a smaller share or fewer steps"
-            )
-        if row["share of tokens"] and not row["epochs"]:
-            lines.append(
-                f"warning: {row['source']} is never drawn: shares are met in thousandths, and its share is "
-                f"{row['share of tokens']:.5f}; a mix, or a higher data.temperature without one, gives it more"
             )
     return lines
 

@@ -1,47 +1,107 @@
 """Packing: documents to token shards that can be memory-mapped.
 
 A shard is a .npy array of uint16 (uint32 for vocabularies above 65,536), its documents one behind the other, each
-followed by the end-of-text token. `SOURCE.SPLIT.NNNNN.npy`, in the order of the corpus.
+followed by the end-of-text token: `SOURCE.SPLIT.NNNNN-NNN.npy`, in the order of the corpus. Beside it,
+`SOURCE.SPLIT.NNNNN-NNN.documents.npy` says of each document where it begins, how many bytes of text it has, and the
+first 64 bits of its id in the corpus. No document lies in two shards.
+
+One task packs a few of the corpus's files. A finished task is kept in lab/unfinished with the hashes of its files, so
+packing that was interrupted goes on with the tasks that are missing.
 """
 
+import json
+import shutil
 from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
-from groundup.console import progress
+from groundup.console import progress, say
 from groundup.data.corpus import texts
 from groundup.data.finish import SPLITS
-from groundup.store.artifacts import Artifact, make
-from groundup.store.files import save_array
-from groundup.tokens.tokenizer import FILE, Encoding, open_tokenizer
+from groundup.errors import GroundupError
+from groundup.store.artifacts import Artifact, identify, make
+from groundup.store.files import damage, fsync, save_array, sha256, write_json
+from groundup.tokens.encoders import Encode, choose
+from groundup.tokens.encoding import FILE, Encoding, open_tokenizer
 
-VERSION = 1
+VERSION = 2
 SHARD_TOKENS = 1 << 27  # 256 MB in uint16
 BATCH_BYTES = 16 << 20  # text encoded in one call: enough for all cores, little enough for any memory
+TASK_BYTES = 16 << 20  # of the corpus's files: what an interruption can cost
+ROWS = 128  # documents read at once
+DOCUMENT = np.dtype([("start", "<u8"), ("bytes", "<u8"), ("id", "<u8")])
+
+
+@dataclass(frozen=True)
+class Task:
+    """Files of the corpus, neighbours in one source and split, that are packed together."""
+
+    source: str
+    split: str
+    number: int
+    files: list[Path]
+
+    @property
+    def name(self) -> str:
+        return f"{self.source}.{self.split}.{self.number:05}"
+
+    @property
+    def size(self) -> int:
+        return sum(path.stat().st_size for path in self.files)
+
+
+@dataclass
+class Count:
+    """What a task packed. `unknown`: tokens for characters that the vocabulary cannot spell, and their bytes."""
+
+    tokens: int = 0
+    documents: int = 0
+    bytes: int = 0
+    unknown: int = 0
+    unknown_bytes: int = 0
+    files: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, int]:
+        return {key: value for key, value in vars(self).items() if key != "files"}
+
+    def add(self, other: "Count") -> None:
+        for key, value in other.to_json().items():
+            setattr(self, key, getattr(self, key) + value)
 
 
 def build(corpus: Artifact, tokenizer: Artifact, lab: Path) -> Artifact:
-    """The shards of every source and split of a corpus."""
+    """The shards of every source and split of a corpus. Raises GroundupError `bad-tokenizer`."""
+    work = lab / "unfinished" / identify("shards", VERSION, {}, [corpus, tokenizer])
 
     def fill(directory: Path) -> dict[str, Any]:
+        work.mkdir(parents=True, exist_ok=True)
         encoding = open_tokenizer(tokenizer.path / FILE)
-        counts: dict[str, Any] = {}
-        read = corpus.manifest["counts"]
-        total = sum(read[source][split]["bytes"] for source in read for split in SPLITS)
-        with progress("pack", total, "B") as advance:
-            for source in read:
-                counts[source] = {}
-                for split in SPLITS:
-                    tokens = _pack(texts(corpus, source, split), encoding, directory, f"{source}.{split}", advance)
-                    known = read[source][split]
-                    counts[source][split] = {
-                        "tokens": tokens,
-                        "documents": known["documents"],
-                        "bytes": known["bytes"],
-                    }
-        return {"counts": counts, "dtype": dtype(encoding).name}
+        sources = list(corpus.manifest["counts"])
+        encode, encoder = choose(
+            encoding, [text for name in sources for text in islice(texts(corpus, name, "train"), 50)]
+        )
+        tasks = [task for source in sources for split in SPLITS for task in _tasks(corpus, source, split)]
+        counts = {source: {split: Count() for split in SPLITS} for source in sources}
+        with progress("pack", sum(task.size for task in tasks), "B") as advance:
+            done = []
+            for task in tasks:
+                done.append(_finished(work, task) or _pack(work, task, encode, encoding))
+                advance(task.size)
+        for task, count in zip(tasks, done, strict=True):
+            counts[task.source][task.split].add(count)
+            for file in count.files:
+                (work / file).rename(directory / file)
+        shutil.rmtree(work)
+        _warn(counts)
+        written = {name: {split: one.to_json() for split, one in each.items()} for name, each in counts.items()}
+        return {"counts": written, "dtype": dtype(encoding).name, "vocab_size": encoding.vocab_size, "encoder": encoder}
 
     return make(lab, "shards", VERSION, {}, [corpus, tokenizer], fill)
 
@@ -51,46 +111,116 @@ def dtype(encoding: Encoding) -> np.dtype:
     return np.dtype(np.uint16 if encoding.vocab_size <= 1 << 16 else np.uint32)
 
 
-def _pack(documents: Iterator[str], encoding: Encoding, directory: Path, name: str, advance: Any) -> int:
-    """Write one source and split; returns its number of tokens."""
-    parts: list[np.ndarray] = []
-    held = total = shard = 0
+def _tasks(corpus: Artifact, source: str, split: str) -> list[Task]:
+    groups: list[list[Path]] = [[]]
+    for path in sorted(corpus.path.glob(f"{source}.{split}.*.parquet")):
+        if sum(one.stat().st_size for one in groups[-1]) >= TASK_BYTES:
+            groups.append([])
+        groups[-1].append(path)
+    return [Task(source, split, number, files) for number, files in enumerate(groups) if files]
+
+
+def _finished(work: Path, task: Task) -> Count | None:
+    """What an earlier attempt packed, where all of it is as it was written."""
+    try:
+        done = Count(**json.loads((work / f"{task.name}.json").read_bytes()))
+        return None if damage(work, done.files) else done
+    except (OSError, ValueError, TypeError, KeyError):
+        return None
+
+
+def _pack(work: Path, task: Task, encode: Encode, encoding: Encoding) -> Count:
+    """Write the shards of a task, and what they hold, to `work`."""
+    count, parts, documents = Count(), [np.empty(0, dtype(encoding))], [np.empty(0, DOCUMENT)]
+    held = 0
 
     def flush() -> None:
-        nonlocal parts, held, shard
-        array = np.concatenate([np.empty(0, dtype(encoding)), *parts])
-        save_array(directory / f"{name}.{shard:05}.npy", array)
-        parts, held, shard = [], 0, shard + 1
+        nonlocal held
+        name = f"{task.name}-{len(count.files) // 2:03}"
+        for file, arrays in ((f"{name}.npy", parts), (f"{name}.documents.npy", documents)):
+            save_array(work / file, np.concatenate(arrays))
+            fsync(work / file)
+            count.files[file] = {"bytes": (work / file).stat().st_size, "sha256": sha256(work / file)}
+            del arrays[1:]
+        held = 0
 
-    for batch in _batches(documents, advance):
-        encoded = encoding.tokenizer.encode_batch_fast(batch)
-        tokens = np.concatenate([np.array([*one.ids, encoding.end], dtype=dtype(encoding)) for one in encoded])
+    for ids, batch in _batches(task.files):
+        flat, lengths = encode(batch)
+        sizes = pc.binary_length(batch).to_numpy(zero_copy_only=False)
+        ends = np.cumsum(lengths + 1) - 1  # where each document's end-of-text token comes
+        tokens = np.empty(len(flat) + len(lengths), dtype(encoding))
+        text = np.ones(len(tokens), bool)
+        text[ends] = False
+        tokens[text], tokens[ends] = flat, encoding.end
+        rows = np.empty(len(lengths), DOCUMENT)
+        rows["start"], rows["bytes"], rows["id"] = held + ends - lengths, sizes, ids
         parts.append(tokens)
+        documents.append(rows)
         held += len(tokens)
-        total += len(tokens)
+        count.documents += len(lengths)
+        count.tokens += len(tokens)
+        count.bytes += int(sizes.sum())
+        if encoding.unknown is not None and (missing := int((flat == encoding.unknown).sum())):
+            count.unknown += missing
+            count.unknown_bytes += int(sizes.sum() - encoding.token_bytes[flat].sum())
         if held >= SHARD_TOKENS:
             flush()
-    flush()
-    return total
+    if held or not count.files:
+        flush()
+    write_json(work / f"{task.name}.json", vars(count))
+    return count
 
 
-def _batches(documents: Iterator[str], advance: Any) -> Iterator[list[str]]:
-    batch: list[str] = []
+def _batches(files: list[Path]) -> Iterator[tuple[np.ndarray, pa.Array]]:
+    """(first 64 bits of the documents' ids, their texts) by some `BATCH_BYTES` of text."""
+    ids: list[str] = []
+    texts: list[pa.Array] = []
     size = 0
-    for text in documents:
-        batch.append(text)
-        size += len(text)
-        if size >= BATCH_BYTES:
-            yield batch
-            advance(sum(len(one.encode()) for one in batch))
-            batch, size = [], 0
-    if batch:
-        yield batch
-        advance(sum(len(one.encode()) for one in batch))
+
+    def batch() -> tuple[np.ndarray, pa.Array]:
+        return np.array([int(id[:16], 16) for id in ids], "<u8"), pa.concat_arrays(texts)
+
+    for path in files:
+        with pq.ParquetFile(path) as table:
+            for rows in table.iter_batches(batch_size=ROWS, columns=["id", "text"]):
+                ids += rows.column("id").to_pylist()
+                texts.append(rows.column("text").cast(pa.large_string()))
+                size += texts[-1].nbytes
+                if size >= BATCH_BYTES:
+                    yield batch()
+                    ids, texts, size = [], [], 0
+    if texts:
+        yield batch()
+
+
+def _warn(counts: dict[str, dict[str, Count]]) -> None:
+    for source, splits in counts.items():
+        for split, count in splits.items():
+            if count.unknown:
+                share = count.unknown_bytes / count.bytes
+                what = f"{count.unknown:,} characters ({share:.3%} of the bytes) are not in the vocabulary"
+                say(f"warning: {source}.{split}: {what}; bits per byte charges each as one of all Unicode characters")
 
 
 def read_shards(directory: Path, source: str, split: str) -> list[np.ndarray]:
-    """The shards of a source and split as memory maps, in order."""
-    return [
-        np.load(path, mmap_mode="r", allow_pickle=False) for path in sorted(directory.glob(f"{source}.{split}.*.npy"))
-    ]
+    """The shards of a source and split as memory maps, in order. Raises GroundupError `artifact-damaged`."""
+    return [_open(path) for path in _shards(directory, source, split)]
+
+
+def read_documents(directory: Path, source: str, split: str) -> list[np.ndarray]:
+    """The document records (`DOCUMENT`) of each of those shards. Raises GroundupError `artifact-damaged`."""
+    return [_open(path.with_suffix(".documents.npy")) for path in _shards(directory, source, split)]
+
+
+def _shards(directory: Path, source: str, split: str) -> list[Path]:
+    return [path for path in sorted(directory.glob(f"{source}.{split}.*.npy")) if ".documents" not in path.suffixes]
+
+
+def _open(path: Path) -> np.ndarray:
+    try:
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
+        if array.ndim != 1 or array.dtype not in (np.uint16, np.uint32, DOCUMENT):
+            raise ValueError(f"it holds {array.dtype} in {array.ndim} dimensions")
+    except (OSError, ValueError, EOFError) as error:
+        raise GroundupError("artifact-damaged", f"{path} cannot be read: {error}", f"delete {path.parent}") from None
+    return array

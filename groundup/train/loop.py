@@ -7,11 +7,11 @@ weights, bit for bit, as one that was not (on a CPU; GPUs add in varying order).
 
 import math
 import time
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -25,8 +25,9 @@ from groundup.model.transformer import Transformer
 from groundup.recipe.schema import Recipe
 from groundup.store.files import digest
 from groundup.store.runs import Run
+from groundup.tokens.encoding import Encoding
+from groundup.tokens.feed import open_feed
 from groundup.tokens.stream import Stream
-from groundup.tokens.tokenizer import Encoding
 from groundup.train import checkpoint, optimizer
 from groundup.train.allocator import keep_freed_memory
 from groundup.train.interrupt import interruptible
@@ -43,7 +44,7 @@ class Interval:
     nats: Tensor | float = 0.0  # over all targets
     text_nats: Tensor | float = 0.0  # over targets that are text: special tokens count in neither sum of bpb
     norm: Tensor | float = 0.0  # of the gradient, summed over steps
-    text_bytes: int = 0
+    text_bytes: Tensor | int = 0
     targets: int = 0
     steps: int = 0
 
@@ -63,10 +64,12 @@ class Trainer:
         self.model = Transformer(config).to(device.device)
         self.optimizer = optimizer.build(self.model, train, device.device)
         self.scaler = device.scaler()
-        self.stream = Stream(shards, shares, config.context, train.tokens_per_update, recipe.seed)
+        stream = Stream(shards, shares, config.context, train.tokens_per_update, recipe.seed, train.windows)
+        self.feed = open_feed(train.feed, stream, device.device)
+        self.token_bytes = torch.from_numpy(encoding.token_bytes).to(device.device)
         self.sources = list(recipe.data.sources)
         self.forward = torch.compile(losses) if device.compile else losses
-        self.micro_batch = micro_batch(train.micro_batch, config, self.stream.sequences, device)
+        self.micro_batch = micro_batch(train.micro_batch, config, stream.sequences, device)
         self.step, self.seconds, self.best = 0, 0.0, math.inf
         self.valid_bpb: float | None = None  # at this step, where it was scored
         self.interval = Interval()
@@ -79,8 +82,8 @@ class Trainer:
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(self.step, train)
         torch.manual_seed(int(digest([self.recipe.seed, self.step])[:15], 16))  # dropout's numbers, by step alone
-        batch = self.stream.batch(self.step)
-        targets = batch[:, 1:].size
+        batch = self.feed.batch(self.step)
+        targets = batch[:, 1:].numel()
         try:
             for start in range(0, len(batch), self.micro_batch):
                 self._accumulate(batch[start : start + self.micro_batch], targets)
@@ -92,23 +95,19 @@ class Trainer:
             raise GroundupError("out-of-memory", what, f"train.micro_batch={max(1, self.micro_batch // 2)}") from None
         self.scaler.update()
         self.optimizer.zero_grad(set_to_none=True)
-        now.text_bytes += int(self.encoding.token_bytes[batch[:, 1:]].sum())
         now.targets += targets
         now.steps += 1
         self.step += 1
 
-    def _accumulate(self, rows: np.ndarray, targets: int) -> None:
-        window = torch.from_numpy(rows)
-        if self.device.device.type == "cuda":
-            window = window.pin_memory().to(self.device.device, non_blocking=True)
-        else:
-            window = window.to(self.device.device)
-        x, y = window[:, :-1], window[:, 1:]
+    def _accumulate(self, rows: Tensor, targets: int) -> None:
+        x, y = rows[:, :-1], rows[:, 1:]
         with self.device.autocast():
             nats = self.forward(self.model, x, y)  # (B, T)
         self.scaler.scale(nats.sum() / targets).backward()
         self.interval.nats += nats.detach().sum()
-        self.interval.text_nats += (nats.detach() * (y != self.encoding.end)).sum()
+        size = self.token_bytes[y]
+        self.interval.text_nats += (nats.detach() * (size > 0)).sum()
+        self.interval.text_bytes += size.sum()
 
     # -- what is seen of it -----------------------------------------------------------------------------------------
 
@@ -121,10 +120,11 @@ class Trainer:
             "kind": "train",
             "step": self.step,
             "loss": loss,
-            "bpb": bits_per_byte(float(now.text_nats), now.text_bytes),
+            "bpb": bits_per_byte(float(now.text_nats), int(now.text_bytes)),
             "lr": learning_rate(self.step - 1, train),
             "grad_norm": float(now.norm) / now.steps,
             "tokens_per_s": now.targets / seconds,
+            "data_wait": self.feed.waited / seconds,
             "tokens": self.step * train.tokens_per_update,
             "seconds": self.seconds,
         }
@@ -134,7 +134,7 @@ class Trainer:
             f"step {self.step}/{train.steps} loss={loss:.4f} ppl={perplexity(loss):.4g} bpb={row['bpb']:.4f} "
             f"lr={row['lr']:.2e} tok/s={row['tokens_per_s']:,.0f} eta={duration(left)}"
         )
-        self.interval = Interval()
+        self.interval, self.feed.waited = Interval(), 0.0
 
     def check_finite(self) -> None:
         """Raise GroundupError `diverged` if a loss or gradient since the last look was not finite.
@@ -153,14 +153,7 @@ class Trainer:
         """Score the validation split; returns whether it is the best so far."""
         train = self.recipe.train
         scores = score_split(
-            self.model,
-            self.shards,
-            self.sources,
-            "valid",
-            self.encoding.token_bytes,
-            self.encoding.end,
-            self.device,
-            train.valid_tokens,
+            self.model, self.shards, self.sources, "valid", self.encoding, self.device, train.valid_bytes
         )
         if not scores:
             return False
@@ -257,7 +250,7 @@ def train(trainer: Trainer) -> None:
     if trainer.step == 0:
         trainer.run.log_event("started")
     saved = trainer.step
-    with interruptible() as interrupt:
+    with closing(trainer.feed), interruptible() as interrupt:
         clock = time.monotonic()
         while trainer.step < plan.steps:
             trainer.update()
