@@ -23,7 +23,7 @@ def small_recipe(folder: Path) -> Path:
             "valid_fraction": 0.1,
             "test_fraction": 0.1,
         },
-        "tokenizer": {"vocab_size": 300},
+        "tokenizer": {"vocab_size": 290},
         "model": {"family": "modern", "layers": 1, "width": 32, "heads": 2, "context": 16},
         "train": {
             "steps": 8,

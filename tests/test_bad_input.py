@@ -290,7 +290,7 @@ def test_a_tokenizer_that_is_none_is_refused(
 
 @pytest.mark.parametrize(
     ("stage", "name"),
-    [("corpus", "mine.train.00000.parquet"), ("tokenizer", "tokenizer.json"), ("shards", "mine.train.00000.npy")],
+    [("corpus", "mine.train.00000.parquet"), ("tokenizer", "tokenizer.json"), ("shards", "mine.train.00000-000.npy")],
 )
 def test_a_flipped_byte_in_an_artifact_stops_training_and_its_fix_works(
     go: Go, lab: Lab, stage: str, name: str

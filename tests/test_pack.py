@@ -197,7 +197,7 @@ def test_what_the_alphabet_cannot_spell_is_counted_and_said(
 ) -> None:
     corpus, _, lab = made
     fresh(lab)
-    part = schema.Tokenizer(kind="characters", vocab_size=258, sample_mb=0.0005)
+    part = schema.Tokenizer(kind="characters", vocab_size=258, sample_mb=0.003)
     trained = tokenizer.build(part, {"mine": 1.0}, corpus, lab)
     encoding = open_tokenizer(trained.path / FILE)
     assert encoding.tokenizer.token_to_id("<") is None  # the sample is too small to hold the odd text out

@@ -85,13 +85,13 @@ def assert_equal_bits(one: dict[str, torch.Tensor], other: dict[str, torch.Tenso
 @pytest.mark.parametrize("family", ["classic", "modern"])
 def test_a_model_can_learn_one_batch_by_heart(recipe: Path, tmp_path: Path, family: str) -> None:
     one = trainer(recipe, tmp_path / "lab", f"model.family={family}", "model.dropout=0", "train.learning_rate=0.01")
-    batch = one.stream.batch(0)
-    one.stream.batch = lambda step: batch  # type: ignore[method-assign]
+    batch = one.feed.batch(0)
+    one.feed.batch = lambda step: batch  # type: ignore[method-assign]
     for _ in range(150):
         one.recipe = one.recipe.model_copy(update={"train": one.recipe.train.model_copy(update={"steps": 150})})
         one.interval.nats = 0.0
         one.update()
-    assert float(one.interval.nats) / batch[:, 1:].size < 0.1
+    assert float(one.interval.nats) / batch[:, 1:].numel() < 0.1
 
 
 def test_micro_batches_add_up_to_the_same_update(recipe: Path, tmp_path: Path) -> None:
