@@ -87,32 +87,61 @@ def _unicode(kind: Kind, size: int, split: Any, sample: Sample) -> Tokenizer:
         what = f"the text's {len(counts) - len(rare):,} common characters and the 256 bytes leave no room for words in"
         fix = "a larger tokenizer.vocab_size, or tokenizer.kind=bpe"
         raise GroundupError("vocabulary-too-small", f"{what} tokenizer.vocab_size = {size:,}", fix)
-    common = (text.translate(rare) for text in sample())
+
+    def common() -> Iterator[str]:
+        for text in sample():
+            yield text.translate(rare)
+
     special = [END, PAD] if kind == "unicode-bpe" else [END, PAD, UNKNOWN]
-    tokenizer = Tokenizer(models.BPE() if kind == "unicode-bpe" else models.Unigram())
-    tokenizer.pre_tokenizer = split
-    trainer: Any
     if kind == "unicode-bpe":
+        tokenizer = Tokenizer(models.BPE())
+        tokenizer.pre_tokenizer = split
         trainer = trainers.BpeTrainer(vocab_size=room, special_tokens=special, show_progress=False)
+        tokenizer.train_from_iterator(common(), trainer)
+        written = json.loads(tokenizer.to_str())
+        names = sorted(written["model"]["vocab"], key=written["model"]["vocab"].get)
+        _require(size, len(names) + len(BYTES))
+        written["model"]["vocab"] = _numbered([*special, *BYTES, *names[len(special) :]])
     else:
-        trainer = trainers.UnigramTrainer(
-            vocab_size=room, special_tokens=special, unk_token=UNKNOWN, max_piece_length=LONGEST, show_progress=False
-        )
-    tokenizer.train_from_iterator(common, trainer)
-    written = json.loads(tokenizer.to_str())
-    model = written["model"]
-    if kind == "unicode-bpe":
-        names = sorted(model["vocab"], key=model["vocab"].get)
-        model["vocab"] = _numbered([*special, *BYTES, *names[len(special) :]])
-    else:
-        below = min(score for _, score in model["vocab"]) - 10  # never likelier than a piece that spells the same
-        head, tail = model["vocab"][: len(special)], model["vocab"][len(special) :]
-        model["vocab"] = [*head, *([name, below] for name in BYTES), *tail]
-    model["byte_fallback"] = True
+        written = _unigram(room - len(special), split, common)
+        learned = written["model"]["vocab"]
+        _require(size, len(learned) + len(special) + len(BYTES))
+        below = min(score for _, score in learned) - 10  # never likelier than a piece that spells the same
+        written["model"]["vocab"] = [*([name, 0.0] for name in special), *([name, below] for name in BYTES), *learned]
+        written["model"]["unk_id"] = special.index(UNKNOWN)
+    written["model"]["byte_fallback"] = True
     written["decoder"] = {"type": "Sequence", "decoders": [{"type": "ByteFallback"}, {"type": "Fuse"}]}
     finished = Tokenizer.from_str(json.dumps(written))
-    _require(size, finished.get_vocab_size())
+    finished.add_special_tokens(special)
     return finished
+
+
+def _unigram(room: int, split: Any, sample: Sample) -> dict[str, Any]:
+    """The tokenizer as JSON, its vocabulary the `room` likeliest [piece, score] that the rule leaves whole.
+
+    The library's trainer takes for pieces what recurs among *different* words, so of words cut from the marks around
+    them it would never learn the common ones. It is given words with their marks, and more room; what then spans two
+    pieces is left out.
+    """
+    asked = room
+    while True:
+        asked += asked // 2
+        tokenizer = Tokenizer(models.Unigram())
+        tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(r"\s*\S+|\s+"), "isolated")
+        trainer = trainers.UnigramTrainer(
+            vocab_size=asked, unk_token=UNKNOWN, special_tokens=[UNKNOWN], max_piece_length=LONGEST, show_progress=False
+        )
+        tokenizer.train_from_iterator(sample(), trainer)
+        tokenizer.pre_tokenizer = split
+        written = json.loads(tokenizer.to_str())
+        learned = written["model"]["vocab"][1:]
+        whole = [[name, score] for name, score in learned if len(split.pre_tokenize_str(name)) == 1]
+        if len(whole) >= room or len(learned) + 1 < asked:
+            break
+    whole.sort(key=lambda item: (len(item[0]) > 1, -item[1]))  # the alphabet first: without it nothing can be spelt
+    written["model"]["vocab"] = whole[:room]
+    written["added_tokens"] = []
+    return written
 
 
 def _numbered(names: list[str]) -> dict[str, int]:
