@@ -1,6 +1,5 @@
 """Training does what it says: it learns, it is exact, and nothing that happens to the process changes the weights."""
 
-import itertools
 import os
 import signal
 import subprocess
@@ -14,14 +13,12 @@ from safetensors.torch import load_file
 
 from groundup.cli import main
 from groundup.recipe.load import resolve
-from groundup.recipe.schema import Train
 from groundup.science import pipeline
 from groundup.store.runs import Run, all_runs
 from groundup.tokens import tokenizer
 from groundup.train import checkpoint
 from groundup.train.loop import Trainer, train
 from groundup.train.precision import choose
-from groundup.train.schedule import learning_rate
 
 TINY = """
 name: tiny
@@ -228,11 +225,3 @@ def test_retention_keeps_the_newest_and_the_best(recipe: Path, tmp_path: Path) -
     found, problems = checkpoint.whole(one.run)
     assert ([each.step for each in found], problems) == ([2, 4, 5], [])
     assert checkpoint.select(one.run, "best").step == 2
-
-
-def test_learning_rate_warms_up_and_falls_to_its_floor() -> None:
-    plan = Train(steps=100, warmup=10, learning_rate=1.0, final_learning_rate=0.1)
-    rates = [learning_rate(step, plan) for step in range(100)]
-    assert rates[0] == pytest.approx(0.1) and rates[9] == rates[10] == pytest.approx(1.0)
-    assert rates[99] == pytest.approx(0.1)
-    assert all(b <= a for a, b in itertools.pairwise(rates[10:]))

@@ -31,7 +31,7 @@ from groundup.train import checkpoint, optimizer
 from groundup.train.allocator import keep_freed_memory
 from groundup.train.interrupt import interruptible
 from groundup.train.precision import Device
-from groundup.train.schedule import learning_rate
+from groundup.train.schedule import factor
 
 SILENCE = 30.0  # seconds after which a line is printed even between two `log_every`
 
@@ -76,8 +76,7 @@ class Trainer:
     def update(self) -> None:
         """One optimizer step on the global batch, in micro-batches. Raises GroundupError `out-of-memory`."""
         train, now = self.recipe.train, self.interval
-        for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate(self.step, train)
+        optimizer.set_factor(self.optimizer, factor(self.step, train))
         torch.manual_seed(int(digest([self.recipe.seed, self.step])[:15], 16))  # dropout's numbers, by step alone
         batch = self.stream.batch(self.step)
         targets = batch[:, 1:].size
@@ -122,7 +121,7 @@ class Trainer:
             "step": self.step,
             "loss": loss,
             "bpb": bits_per_byte(float(now.text_nats), now.text_bytes),
-            "lr": learning_rate(self.step - 1, train),
+            "lr": train.learning_rate * factor(self.step - 1, train),
             "grad_norm": float(now.norm) / now.steps,
             "tokens_per_s": now.targets / seconds,
             "tokens": self.step * train.tokens_per_update,
