@@ -217,7 +217,12 @@ def test_a_name_too_long_for_any_file_is_no_recipe() -> None:
         "train.device=tpu",
         "train.micro_batch=half",
         "train.micro_batch=0",
-        "train.schedule=linear",
+        "train.schedule=step",
+        "train.final_learning_rate=1.1",
+        "train.decay=0",
+        "train.decay=1.1",
+        "train.ema=1",
+        "train.learning_rate_width=0",
         "model.size=30m",
         "model.family=mamba",
         "model.dropout=1",
@@ -262,6 +267,9 @@ def test_a_value_of_wrong_type_or_out_of_range_is_refused_by_its_key(override: s
         (["model.family=classic", "model.kv_heads=2"], "grouped-query"),
         (["model.width=60", "model.heads=4"], "even head size"),
         (["train.tokens_per_update=4097"], "multiple"),
+        (["train.adam_learning_rate=1e-3"], "train.adam_learning_rate"),
+        (["train.schedule=wsd", "train.warmup=1300", "train.decay=0.5"], "overlap"),
+        (["train.schedule=wsd", "train.steps=100"], "overlap"),
         (["model.layers=null"], "model.layers"),
         (["data.valid_fraction=0.5", "data.test_fraction=0.5"], "nothing to train on"),
         (["data.mix.nobody=1"], "nobody"),
@@ -277,10 +285,18 @@ def test_values_that_contradict_each_other_are_refused(overrides: list[str], wor
     assert error.code == "recipe-conflict" and word in error.what
 
 
-def test_a_fix_for_a_conflict_can_be_pasted() -> None:
-    error = refusal("quickstart", "train.tokens_per_update=5000")
-    fix = error.fix.removeprefix("e.g. ")
-    assert resolve("quickstart", ["train.tokens_per_update=5000", fix])
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ["train.tokens_per_update=5000"],
+        ["train.schedule=wsd", "train.decay=0.95"],
+        ["train.schedule=wsd", "train.warmup=1500", "train.decay=1"],
+        ["train.schedule=wsd", "train.steps=100"],
+    ],
+)
+def test_a_fix_for_a_conflict_can_be_pasted(overrides: list[str]) -> None:
+    fix = refusal("quickstart", *overrides).fix.removeprefix("e.g. ")
+    assert resolve("quickstart", [*overrides, fix])
 
 
 @pytest.mark.parametrize("path", ['""', "[]", '[""]'])

@@ -1,6 +1,5 @@
 """Training does what it says: it learns, it is exact, and nothing that happens to the process changes the weights."""
 
-import itertools
 import os
 import signal
 import subprocess
@@ -14,14 +13,12 @@ from safetensors.torch import load_file
 
 from groundup.cli import main
 from groundup.recipe.load import resolve
-from groundup.recipe.schema import Train
 from groundup.science import pipeline
 from groundup.store.runs import Run, all_runs
 from groundup.tokens import tokenizer
 from groundup.train import checkpoint
 from groundup.train.loop import Trainer, train
 from groundup.train.precision import choose
-from groundup.train.schedule import learning_rate
 
 TINY = """
 name: tiny
@@ -105,10 +102,18 @@ def test_micro_batches_add_up_to_the_same_update(recipe: Path, tmp_path: Path) -
         torch.testing.assert_close(mine, theirs, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("precision", ["fp32", "bf16"])
-@pytest.mark.parametrize("family", ["classic", "modern"])
-def test_a_resumed_run_ends_with_the_same_bits(recipe: Path, tmp_path: Path, family: str, precision: str) -> None:
-    options = [f"model.family={family}", f"train.precision={precision}"]
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["model.family=classic", "train.precision=fp32"],
+        ["model.family=classic", "train.precision=bf16"],
+        ["model.family=modern", "train.precision=fp32"],
+        ["model.family=modern", "train.precision=bf16"],
+        ["train.optimizer=muon", "train.ema=0.9", "train.schedule=wsd"],
+    ],
+    ids=" ".join,
+)
+def test_a_resumed_run_ends_with_the_same_bits(recipe: Path, tmp_path: Path, options: list[str]) -> None:
     through = trainer(recipe, tmp_path / "one", *options)
     train(through)
     broken = trainer(recipe, tmp_path / "two", *options)
@@ -120,6 +125,26 @@ def test_a_resumed_run_ends_with_the_same_bits(recipe: Path, tmp_path: Path, fam
     train(again)
     assert_equal_bits(weights(through.run), weights(again.run))
     assert_equal_bits(*(checkpoint.load_optimizer(checkpoint.select(one.run, "last")) for one in (through, again)))
+
+
+def test_the_average_is_scored_beside_the_weights_and_changes_no_run(recipe: Path, tmp_path: Path) -> None:
+    without, averaged = trainer(recipe, tmp_path / "one"), trainer(recipe, tmp_path / "two", "train.ema=0.9")
+    for one in (without, averaged):
+        train(one)
+    assert_equal_bits(weights(without.run), weights(averaged.run))
+    scores = {
+        kind: [row for row in averaged.run.metrics() if row["kind"] == kind] for kind in ("valid", "valid_average")
+    }
+    assert [row["bpb"] for row in scores["valid"]] == [
+        row["bpb"] for row in without.run.metrics() if row["kind"] == "valid"
+    ]
+    steps = [(row["step"], row["source"]) for row in scores["valid"]]
+    assert steps and steps == [(row["step"], row["source"]) for row in scores["valid_average"]]
+    saved = checkpoint.load_optimizer(checkpoint.select(averaged.run, "last"))
+    for name, value in weights(averaged.run).items():  # the last score is that of the average that was saved
+        averaged.model.get_parameter(name).data = saved[f"{name}/average"]
+        assert saved[f"{name}/average"].shape == value.shape
+    assert averaged._score("again")[-1]["bpb"] == scores["valid_average"][-1]["bpb"]
 
 
 def start(recipe: Path, lab: Path) -> subprocess.Popen:
@@ -228,11 +253,3 @@ def test_retention_keeps_the_newest_and_the_best(recipe: Path, tmp_path: Path) -
     found, problems = checkpoint.whole(one.run)
     assert ([each.step for each in found], problems) == ([2, 4, 5], [])
     assert checkpoint.select(one.run, "best").step == 2
-
-
-def test_learning_rate_warms_up_and_falls_to_its_floor() -> None:
-    plan = Train(steps=100, warmup=10, learning_rate=1.0, final_learning_rate=0.1)
-    rates = [learning_rate(step, plan) for step in range(100)]
-    assert rates[0] == pytest.approx(0.1) and rates[9] == rates[10] == pytest.approx(1.0)
-    assert rates[99] == pytest.approx(0.1)
-    assert all(b <= a for a, b in itertools.pairwise(rates[10:]))

@@ -4,6 +4,7 @@ Precedence: default < preset < file < command line. A file may name the preset i
 """
 
 import difflib
+import math
 import typing
 from collections import Counter
 from collections.abc import Iterator
@@ -17,7 +18,7 @@ from pydantic import BaseModel, ValidationError
 
 from groundup.errors import GroundupError
 from groundup.recipe.rungs import fill_in
-from groundup.recipe.schema import Data, Recipe
+from groundup.recipe.schema import Data, Recipe, Train
 
 DEEPEST = 8  # parts of a dotted key
 WHOLE = ("data.mix", "data.benchmarks")  # mappings that a later layer replaces; to all others it adds key by key
@@ -240,6 +241,21 @@ def _check_model(recipe: Recipe) -> None:
         )
 
 
+def _check_train(train: Train) -> None:
+    """What no single value of train shows. Raises GroundupError `recipe-conflict`."""
+    if train.adam_learning_rate is not None and train.optimizer == "adamw":
+        _refuse_conflict(
+            f"train.adam_learning_rate = {train.adam_learning_rate} is for optimizer muon, and it is adamw",
+            "train.optimizer=muon, or leave out train.adam_learning_rate",
+        )
+    if train.schedule == "wsd" and train.warmup + round(train.decay * train.steps) > train.steps:
+        most = 1 - train.warmup / train.steps
+        _refuse_conflict(
+            f"train.warmup = {train.warmup} steps and train.decay = {train.decay} of {train.steps} steps overlap",
+            f"e.g. train.decay={math.floor(most * 1000) / 1000}" if most >= 0.001 else "e.g. train.warmup=0",
+        )
+
+
 def _check_data(data: Data) -> None:
     """What no single value of data shows. Raises GroundupError `recipe-conflict`."""
     refuse = _refuse_conflict
@@ -306,6 +322,7 @@ def validate(values: dict[str, Any], origins: dict[str, str] | None = None, need
     for key in filled:
         origins[f"model.{key}"] = f"size {recipe.model.size}" if recipe.model.size else "derived"
     _check_data(recipe.data)
+    _check_train(recipe.train)
     if needs_model:
         _check_model(recipe)
     return Resolved(recipe, origins)

@@ -157,14 +157,27 @@ class Train(Part):
     """Where sequences begin: anywhere, so that each token is read once an epoch, or with a document."""
     feed: Literal["auto", "memory", "prefetch", "resident"] = "auto"
     """How batches reach the device: read when needed, ahead of time, or gathered from shards that lie in its memory."""
-    optimizer: Literal["adamw"] = "adamw"
+    optimizer: Literal["adamw", "muon"] = "adamw"
+    """muon: Muon for the matrices of the blocks, AdamW for the rest. Its learning rates are of AdamW's size."""
     learning_rate: Annotated[float, Field(gt=0)] = 3e-4
     """Peak learning rate."""
-    final_learning_rate: Annotated[float, Field(ge=0)] = 0.1
+    adam_learning_rate: Annotated[float, Field(gt=0)] | None = None
+    """With muon: peak learning rate of what AdamW trains (embeddings, head, gains, biases); null: learning_rate."""
+    learning_rate_width: Positive | None = None
+    """Width that the learning rates are for. At model.width d, AdamW's for matrices of the blocks and for the head are
+    multiplied by learning_rate_width / d, Muon's by its square root. A rule, not a measurement; null: as they stand."""
+    final_learning_rate: Share = 0.1
     """Learning rate at the last step, as a fraction of the peak."""
-    schedule: Literal["cosine"] = "cosine"
+    schedule: Literal["cosine", "wsd", "linear", "constant"] = "cosine"
+    """From the peak to the final learning rate: half a cosine; stay, then a line over the last `decay` of the steps; a
+    line; or stay at the peak to the end."""
     warmup: Annotated[int, Field(ge=0)] = 200
     """Steps of linear warm-up."""
+    decay: Annotated[float, Field(gt=0, le=1)] = 0.2
+    """With wsd: share of the steps in which the learning rate falls, at the end (Hägele et al. 2024 found 0.2 to be
+    as good as a cosine)."""
+    ema: Annotated[float, Field(gt=0, lt=1)] | None = None
+    """Decay of a moving average of the weights, 0.999 say, which is scored beside them; null: none."""
     betas: tuple[Fraction, Fraction] = (0.9, 0.95)
     weight_decay: Annotated[float, Field(ge=0)] = 0.1
     """On matrices only."""

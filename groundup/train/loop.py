@@ -30,9 +30,10 @@ from groundup.tokens.feed import open_feed
 from groundup.tokens.stream import Stream
 from groundup.train import checkpoint, optimizer
 from groundup.train.allocator import keep_freed_memory
+from groundup.train.average import Average
 from groundup.train.interrupt import interruptible
 from groundup.train.precision import Device
-from groundup.train.schedule import learning_rate
+from groundup.train.schedule import factor
 
 SILENCE = 30.0  # seconds after which a line is printed even between two `log_every`
 
@@ -63,6 +64,7 @@ class Trainer:
         torch.manual_seed(recipe.seed)  # on the CPU, so that every device starts from the same weights
         self.model = Transformer(config).to(device.device)
         self.optimizer = optimizer.build(self.model, train, device.device)
+        self.average = Average(self.model, train.ema) if train.ema else None
         self.scaler = device.scaler()
         stream = Stream(shards, shares, config.context, train.tokens_per_update, recipe.seed, train.windows)
         self.feed = open_feed(train.feed, stream, device.device)
@@ -79,8 +81,7 @@ class Trainer:
     def update(self) -> None:
         """One optimizer step on the global batch, in micro-batches. Raises GroundupError `out-of-memory`."""
         train, now = self.recipe.train, self.interval
-        for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate(self.step, train)
+        optimizer.set_factor(self.optimizer, factor(self.step, train))
         torch.manual_seed(int(digest([self.recipe.seed, self.step])[:15], 16))  # dropout's numbers, by step alone
         batch = self.feed.batch(self.step)
         targets = batch[:, 1:].numel()
@@ -98,6 +99,8 @@ class Trainer:
         now.targets += targets
         now.steps += 1
         self.step += 1
+        if self.average:
+            self.average.update(self.step)
 
     def _accumulate(self, rows: Tensor, targets: int) -> None:
         x, y = rows[:, :-1], rows[:, 1:]
@@ -121,7 +124,7 @@ class Trainer:
             "step": self.step,
             "loss": loss,
             "bpb": bits_per_byte(float(now.text_nats), int(now.text_bytes)),
-            "lr": learning_rate(self.step - 1, train),
+            "lr": train.learning_rate * factor(self.step - 1, train),
             "grad_norm": float(now.norm) / now.steps,
             "tokens_per_s": now.targets / seconds,
             "data_wait": self.feed.waited / seconds,
@@ -150,22 +153,34 @@ class Trainer:
         raise GroundupError("diverged", what, f"a lower train.learning_rate (it is {rate:g}) or a longer train.warmup")
 
     def validate(self) -> bool:
-        """Score the validation split; returns whether it is the best so far."""
+        """Score the validation split, also with the weights' average; returns whether the weights are the best so far.
+
+        It is the weights that are judged, since it is they that are kept as the model.
+        """
+        rows = self._score("valid")
+        if not rows:
+            return False
+        if self.average:
+            with self.average.in_use():
+                self._score("valid_average")
+        self.valid_bpb = rows[-1]["bpb"]
+        better = self.valid_bpb < self.best
+        self.best = min(self.best, self.valid_bpb)
+        return better
+
+    def _score(self, kind: str) -> list[dict[str, Any]]:
         train = self.recipe.train
         scores = score_split(
             self.model, self.shards, self.sources, "valid", self.encoding, self.device, train.valid_bytes
         )
         if not scores:
-            return False
-        about = {"kind": "valid", "step": self.step, "seconds": self.seconds}
+            return []
+        about = {"kind": kind, "step": self.step, "seconds": self.seconds}
         rows: list[dict[str, Any]] = [about | score.to_json() for score in scores]
         self.run.log_metrics(*rows)
         parts = " ".join(f"{row['source']}: bpb={row['bpb']:.4f} ppl={row['ppl']:.4g}" for row in rows)
-        say(f"valid {self.step}/{train.steps} {parts}")
-        self.valid_bpb = rows[-1]["bpb"]
-        better = self.valid_bpb < self.best
-        self.best = min(self.best, self.valid_bpb)
-        return better
+        say(f"{kind.replace('_', ' of the ')} {self.step}/{train.steps} {parts}")
+        return rows
 
     def sample(self) -> None:
         """Complete the fixed prompts, so that one can watch the model learn to write."""
@@ -184,7 +199,10 @@ class Trainer:
             "micro_batch": self.micro_batch,
             "scaler": self.scaler.state_dict(),
         }
-        saved = checkpoint.save(self.run, self.model, optimizer.state_tensors(self.model, self.optimizer), state)
+        tensors = optimizer.state_tensors(self.model, self.optimizer)
+        if self.average:
+            tensors |= self.average.state_tensors()
+        saved = checkpoint.save(self.run, self.model, tensors, state)
         checkpoint.retire(self.run, self.recipe.train.keep)
         self.run.log_event("checkpoint", step=self.step, valid_bpb=self.valid_bpb)
         say(f"saved checkpoint {saved.path}")
@@ -206,7 +224,10 @@ class Trainer:
             return
         last = found[-1]
         checkpoint.load_weights(last, self.model)
-        optimizer.load_state(self.model, self.optimizer, checkpoint.load_optimizer(last))
+        tensors = checkpoint.load_optimizer(last)
+        optimizer.load_state(self.model, self.optimizer, tensors)
+        if self.average:
+            self.average.load_state(tensors)
         self.scaler.load_state_dict(last.state["scaler"])
         self.step, self.seconds = last.step, last.state["seconds"]
         self.micro_batch = last.state["micro_batch"]  # another one would add the gradients in another order
