@@ -30,7 +30,7 @@ HARD_CASES = (
     ("compound of German", "Donaudampfschifffahrtsgesellschaft"),
     ("upper case", "THE QUICK BROWN FOX"),
     ("mixed case", "eBay iPhone McDonald LaTeX"),
-    ("at the beginning, and behind a space", "the the The The"),
+    ("without a space and with one", "The The the"),
     ("repetition", "noooooooo hahahaha"),
     ("misspelling", "definately seperate recieve"),
     ("contractions", "I'd've they're don’t o'clock"),

@@ -143,5 +143,5 @@ def hard_cases(figures: Row) -> Table:
             Chips(one["tokens"], units.count(count, "tokens"))
             for one, count in zip(case["splits"], counts, strict=True)
         ]
-        rows.append([case["label"], case["text"], *cells])
-    return Table(["what", "text", *names(figures)], rows, "ltl")
+        rows.append([Cell(case["label"], case["text"]), *cells])
+    return Table(["what", *names(figures)], rows, "l", "A pointer on the first column shows the text.")

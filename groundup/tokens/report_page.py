@@ -107,15 +107,14 @@ def findings(figures: Row) -> list[Text]:
     trip, use = figures["round_trip"], figures["use"]
     found = []
     if trip["broken"]:
+        why = "characters are not in the vocabulary" if trip["unknown"] else "their tokens spell another text"
         told = (
             f"{units.count(trip['broken'], 'documents')} of {units.count(trip['documents'])} cannot be given back as "
         )
-        found.append(Text(told + "they were: characters are not in the vocabulary. They are named below.", "bad"))
-    if use["seldom_share"] > MANY_SELDOM:
+        found.append(Text(f"{told}they were: {why}. The first ones are named below.", "bad"))
+    if use["seldom_share"] > MANY_SELDOM and figures["tokenizer"]["kind"] != "bytes":  # whose vocabulary is fixed
         told = f"{units.share(use['seldom_share'])} of the tokens are used fewer than {use['threshold']} times in the "
-        found.append(
-            Text(told + "training text. A smaller tokenizer.vocab_size, or more text, would use them.", "warn")
-        )
+        found.append(Text(told + "training text. A smaller vocabulary, or more text, would use them.", "warn"))
     large = [row for row in figures["rungs"] if row["embedding"] > MUCH_EMBEDDING * row["total"]]
     if large:
         share = units.share(ratio(large[0]["embedding"], large[0]["total"]))
@@ -266,13 +265,12 @@ def round_trip(figures: Row) -> list[page.Block]:
     how += f"byte by byte; one document in {trip['decoded_one_in']} was decoded by the tokenizer itself besides. "
     if not trip["broken"]:
         return [Text(how + "All are the same.")]
-    how += (
-        f"{units.count(trip['broken'])} differ; {units.count(trip['unknown'], 'tokens')} stand for characters that the "
-    )
+    unknown = units.count(trip["unknown"], "tokens")
+    how += f"{units.count(trip['broken'])} differ; {unknown} stand for characters outside the vocabulary."
     cells = [[label(row["source"]), label(row["split"]), row["place"], label(row["text"])] for row in trip["first"]]
     note = "The first ones." if trip["broken"] > len(cells) else ""
     table = Table(["source", "split", "place", "around the first difference"], cells, "lllt", note)
-    return [Text(how + "vocabulary cannot spell."), table]
+    return [Text(how), table]
 
 
 def making(figures: Row) -> list[page.Block]:
