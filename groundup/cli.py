@@ -129,17 +129,60 @@ def data_report(
     _print(figures(made.path) | {"page": str(page)}, json, [str(page)])
 
 
-@app.command
-def tokenizer(recipe: Recipe, *overrides: Overrides, lab: Lab = None, json: Json = False) -> None:
+tokenizer = App(name="tokenizer", help="Make the corpus and train its tokenizer; report on it, or compare several.")
+app.command(tokenizer)
+
+
+@tokenizer.default
+def trained(recipe: Recipe, *overrides: Overrides, lab: Lab = None, json: Json = False) -> None:
     """Make the corpus and train its tokenizer."""
     from groundup.recipe.load import resolve
     from groundup.science.pipeline import make_tokenizer
     from groundup.store.runs import lab_directory
 
-    _, trained = make_tokenizer(resolve(recipe, list(overrides), model=False).recipe, lab_directory(lab))
-    size = trained.manifest["counts"]["vocab_size"]
-    facts = trained.manifest | {"path": str(trained.path)}
-    _print(facts, json, [f"tokenizer  {trained.path / 'tokenizer.json'}", f"vocabulary {size:,}"])
+    _, made = make_tokenizer(resolve(recipe, list(overrides), model=False).recipe, lab_directory(lab))
+    size = made.manifest["counts"]["vocab_size"]
+    facts = made.manifest | {"path": str(made.path)}
+    _print(facts, json, [f"tokenizer  {made.path / 'tokenizer.json'}", f"vocabulary {size:,}"])
+
+
+@tokenizer.command(name="report")
+def tokenizer_report(
+    recipe: Recipe,
+    *overrides: Overrides,
+    output: Annotated[Path | None, Parameter(help="The page's file (default: in LAB/reports).")] = None,
+    lab: Lab = None,
+    json: Json = False,
+) -> None:
+    """Make the tokenizer if need be, and a page: bytes per token by source, unused tokens, splits, round trip."""
+    from groundup.science.tokenizers import write_report
+    from groundup.store.runs import lab_directory
+
+    facts, lines = write_report(recipe, list(overrides), lab_directory(lab), output)
+    _print(facts, json, lines)
+
+
+@tokenizer.command(name="compare")
+def tokenizer_compare(
+    recipe: Recipe,
+    *tokenizers: Annotated[
+        str,
+        Parameter(
+            help="What tokenizer.use takes (a tokenizer.json, a directory, an artifact, a run), or changes to the "
+            "recipe's tokenizer, such as vocab_size=4096 or kind=unigram,digits=1. key.sub=value changes the recipe "
+            "for all of them."
+        ),
+    ],
+    output: Annotated[Path | None, Parameter(help="The page's file (default: in LAB/reports).")] = None,
+    lab: Lab = None,
+    json: Json = False,
+) -> None:
+    """Put the recipe's tokenizer beside others, on the same text: the recipe's own is the first column."""
+    from groundup.science.tokenizers import write_comparison
+    from groundup.store.runs import lab_directory
+
+    facts, lines = write_comparison(recipe, list(tokenizers), lab_directory(lab), output)
+    _print(facts, json, lines)
 
 
 @app.command

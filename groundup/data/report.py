@@ -1,9 +1,7 @@
 """A corpus as one page: what was read, what was left out and why, what is left. What is absent is said to be."""
 
-import errno
 import json
 import math
-import os
 from pathlib import Path
 
 from groundup.data import report_steps, report_texts
@@ -13,7 +11,7 @@ from groundup.errors import GroundupError
 from groundup.report import page, units
 from groundup.report.page import Cell, Details, Fact, Pre, Section, Table, Text
 from groundup.report.reading import Folder, Row, clip, finite, listing, mapping, number, ratio, total, words
-from groundup.store.files import write_atomic
+from groundup.store.files import write_output
 
 # Bounds that keep the page of a very large corpus light; the page says so where one of them cuts.
 SOURCES, FILES, OPEN, DEFECTS, RECIPE, FINDINGS, STAGES = 40, 100, 8, 1000, 50_000, 12, 20
@@ -23,24 +21,14 @@ MUCH = 0.5  # of a source's bytes removed: worth a look at the examples
 def write(artifact_path: Path, target: Path) -> Path:
     """Write the page of a corpus artifact to `target`, whole or not at all, and return that path.
 
-    Raises GroundupError `no-such-file` where there is no such directory.
+    Raises GroundupError `no-such-file` where there is no such directory, `not-writable`.
     """
     if not artifact_path.is_dir():
         fix = "`groundup data RECIPE` makes the corpus of a recipe"
         raise GroundupError("no-such-file", f"{artifact_path} is not a corpus directory.", fix)
     folder = Folder(artifact_path)
     manifest, report = folder.table("manifest.json"), folder.table("report.json")
-    try:
-        if target.is_dir():
-            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
-        target.parent.mkdir(parents=True, exist_ok=True)
-        write_atomic(target, _page(manifest, report, folder.notes))
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise
-        what = f"{target} cannot be written: {error.strerror}"
-        raise GroundupError("not-writable", what, "choose another --output") from None
-    return target
+    return write_output(target, _page(manifest, report, folder.notes))
 
 
 def figures(artifact_path: Path) -> Row:

@@ -31,6 +31,14 @@ class Cell:
 
 
 @dataclass(frozen=True)
+class Chips:
+    """A cell of runs of text, each in a frame of its own. `after`: a remark behind them."""
+
+    parts: Sequence[str]
+    after: str = ""
+
+
+@dataclass(frozen=True)
 class Text:
     kind: ClassVar[str] = "text"
     text: str
@@ -44,7 +52,7 @@ class Table:
 
     kind: ClassVar[str] = "table"
     columns: Sequence[str]
-    rows: Sequence[Sequence[str | Cell]]
+    rows: Sequence[Sequence[str | Cell | Chips]]
     align: str = "lr"
     caption: str = ""
 

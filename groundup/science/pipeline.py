@@ -50,9 +50,13 @@ def make_corpus(recipe: Recipe, lab: Path) -> Artifact:
 def make_tokenizer(recipe: Recipe, lab: Path) -> tuple[Artifact, Artifact]:
     """(corpus, tokenizer). The tokenizer learns from the sources in the proportions of the mix."""
     corpus = make_corpus(recipe, lab)
+    return corpus, tokenizer.build(recipe.tokenizer, sample_shares(recipe, corpus), corpus, lab)
+
+
+def sample_shares(recipe: Recipe, corpus: Artifact) -> dict[str, float]:
+    """Share of each source in the bytes of the tokenizer's sample: there are no tokens yet."""
     sizes = {source: counts["train"]["bytes"] for source, counts in corpus.manifest["counts"].items()}
-    mix = shares(recipe.data.mix, sizes, recipe.data.temperature)  # of bytes: there are no tokens yet
-    return corpus, tokenizer.build(recipe.tokenizer, mix, corpus, lab)
+    return shares(recipe.data.mix, sizes, recipe.data.temperature)
 
 
 def make_shards(recipe: Recipe, lab: Path) -> Inputs:

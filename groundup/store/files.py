@@ -1,5 +1,6 @@
 """Files that are either whole or not there: atomic writes, hashes, JSON and JSON lines."""
 
+import errno
 import hashlib
 import json
 import os
@@ -51,6 +52,24 @@ def write_atomic(path: Path, data: bytes | str) -> None:
     finally:
         temporary.unlink(missing_ok=True)
     fsync(path.parent)
+
+
+def write_output(path: Path, text: str) -> Path:
+    """Write a file where a user wants it, whole or not at all, with the folders above it, and return its path.
+
+    Raises GroundupError `not-writable`.
+    """
+    try:
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomic(path, text)
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        what = f"{path} cannot be written: {error.strerror}"
+        raise GroundupError("not-writable", what, "choose another --output") from None
+    return path
 
 
 def write_json(path: Path, value: Any) -> None:

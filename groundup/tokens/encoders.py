@@ -25,7 +25,8 @@ def choose(encoding: Encoding, sample: list[str]) -> tuple[Encode, str]:
     except ImportError:
         return _tokenizers(encoding), slow
     except Exception as error:  # it says in its own way which tokenizers it does not know
-        say(f"pack: gigatoken does not know this kind of tokenizer ({str(error)[:100]}); tokenizers encodes")
+        why = " ".join(str(error).split())[:100]
+        say(f"encode: gigatoken does not know this kind of tokenizer ({why}); tokenizers encodes")
         return _tokenizers(encoding), slow
     texts = [*HARD]
     for text in sample:
@@ -40,7 +41,7 @@ def choose(encoding: Encoding, sample: list[str]) -> tuple[Encode, str]:
         same = False
     if same:
         return fast, name
-    say("warning: pack: gigatoken gives other ids than tokenizers on a sample of this text; tokenizers encodes")
+    say("warning: encode: gigatoken gives other ids than tokenizers on a sample of this text; tokenizers encodes")
     return _tokenizers(encoding), slow
 
 
