@@ -185,6 +185,31 @@ def tokenizer_compare(
     _print(facts, json, lines)
 
 
+@tokenizer.command(name="sweep")
+def tokenizer_sweep(
+    *words: Annotated[
+        str,
+        Parameter(
+            help="A recipe (default: 20m), values to try, such as vocab=1k,2k,4k,8k kind=bpe,unigram digits=1,3 "
+            "seed=1,2,3 (k is 1,024; several lists are combined), and overrides as key.sub=value."
+        ),
+    ],
+    train: Annotated[
+        bool, Parameter(help="Train the same model with each, too, and rank by bpb.", negative="")
+    ] = False,
+    lab: Lab = None,
+    json: Json = False,
+) -> None:
+    """Try several vocabularies; with --train, at equal parameters and equal text, ranked by bits per byte."""
+    from groundup.recipe.load import resolve
+    from groundup.science import sweep
+    from groundup.store.runs import lab_directory
+
+    recipe, overrides, axes = sweep.parse(list(words))
+    facts = sweep.sweep(resolve(recipe, overrides), axes, lab_directory(lab), train)
+    _print(facts, json, sweep.lines(facts))
+
+
 @app.command
 def eval(
     run: RunName,

@@ -23,7 +23,7 @@ from groundup.science.pipeline import Inputs
 from groundup.store.runs import Run
 from groundup.tokens.mix import byte_shares
 
-AXES = {"vocab": "vocab_size", "kind": "kind", "digits": "digits"}
+AXES = {"vocab": "vocab_size", "vocab_size": "vocab_size", "kind": "kind", "digits": "digits"}
 STEP = 8  # to which the feed-forward width is rounded, so that matrix products stay fast
 
 
@@ -48,13 +48,16 @@ class Variant:
         return 1 / sum(share / self.bytes_per_token(source) for source, share in of_bytes.items())
 
 
-def parse(words: list[str]) -> tuple[dict[str, list[Any]], list[str]]:
-    """(axes, overrides) of a command line: `vocab=1k,2k`, `kind=bpe,unigram`, `digits=1,3`, `seed=1,2,3`; the rest.
+def parse(words: list[str]) -> tuple[str, list[str], dict[str, list[Any]]]:
+    """(recipe, overrides, axes) of a command line: `[RECIPE] vocab=1k,2k kind=bpe,unigram digits=1,3 seed=1,2,3`.
 
-    k stands for 1,024. Raises GroundupError `usage`.
+    k stands for 1,024; without a recipe it is 20m. Raises GroundupError `usage`.
     """
     axes: dict[str, list[Any]] = {}
     others = []
+    recipe = "20m"
+    if words and "=" not in words[0]:
+        recipe, *words = words
     for word in words:
         key, _, values = word.partition("=")
         if key not in (*AXES, "seed"):
@@ -64,7 +67,7 @@ def parse(words: list[str]) -> tuple[dict[str, list[Any]], list[str]]:
     if not axes.keys() & AXES:
         what = "the sweep has nothing to vary"
         raise GroundupError("usage", what, "name values of vocab, kind or digits, such as vocab=2k,4k,8k")
-    return axes, others
+    return recipe, others, axes
 
 
 def _value(key: str, text: str) -> Any:
