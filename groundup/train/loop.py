@@ -60,7 +60,7 @@ class Trainer:
             keep_freed_memory()
         config = configure(recipe.model, encoding.vocab_size)
         torch.manual_seed(recipe.seed)  # on the CPU, so that every device starts from the same weights
-        self.model = Transformer(config).to(device.device)
+        self.model = Transformer(config, train.activation_checkpointing).to(device.device)
         self.optimizer = optimizer.build(self.model, train, device.device)
         self.scaler = device.scaler()
         self.stream = Stream(shards, shares, config.context, train.tokens_per_update, recipe.seed)
