@@ -231,6 +231,7 @@ def test_a_name_too_long_for_any_file_is_no_recipe() -> None:
         "model.qk_norm=maybe",
         "model.bias=3",
         "train.activation_checkpointing=true",
+        "train.loss_chunk=0",
         "model=5",
         "tokenizer.vocab_size=257",
         "data.valid_fraction=1",

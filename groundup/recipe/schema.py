@@ -163,6 +163,8 @@ class Train(Part):
     """Tokens in the global batch; a multiple of model.context."""
     micro_batch: Positive | Literal["auto"] = "auto"
     """Sequences in one forward pass; gradient accumulation makes up the rest of the global batch."""
+    loss_chunk: Positive | None = None
+    """Tokens whose logits are held at once, to save memory; null: those of the micro-batch."""
     activation_checkpointing: Literal["none", "selective", "full"] = "none"
     """What is made again in the backward pass to save memory. full: all but each block's input. selective: all but the
     outputs of matrix products and attention."""

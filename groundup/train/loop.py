@@ -19,6 +19,7 @@ from groundup.console import duration, say
 from groundup.errors import GroundupError
 from groundup.evaluate.score import score_split
 from groundup.generate.sampler import complete_all
+from groundup.model.chunked_loss import chunked_losses
 from groundup.model.config import ModelConfig, configure
 from groundup.model.loss import bits_per_byte, perplexity, token_losses
 from groundup.model.transformer import Transformer
@@ -105,10 +106,10 @@ class Trainer:
             window = window.to(self.device.device)
         x, y = window[:, :-1], window[:, 1:]
         with self.device.autocast():
-            nats = self.forward(self.model, x, y)  # (B, T)
-        self.scaler.scale(nats.sum() / targets).backward()
-        self.interval.nats += nats.detach().sum()
-        self.interval.text_nats += (nats.detach() * (y != self.encoding.end)).sum()
+            total, nats = self.forward(self.model, x, y, self.recipe.train.loss_chunk)
+        self.scaler.scale(total / targets).backward()
+        self.interval.nats += total.detach()
+        self.interval.text_nats += (nats * (y != self.encoding.end)).sum()
 
     # -- what is seen of it -----------------------------------------------------------------------------------------
 
@@ -224,9 +225,15 @@ class Trainer:
         say(f"resumed from {last.path}")
 
 
-def losses(model: nn.Module, x: Tensor, y: Tensor) -> Tensor:
-    """-ln p of each target, (B, T); one function, so that the compiler sees model and loss together."""
-    return token_losses(model(x), y)
+def losses(model: Transformer, x: Tensor, y: Tensor, chunk: int | None) -> tuple[Tensor, Tensor]:
+    """The sum of -ln p over the targets, to be differentiated, and -ln p of each (B, T), to be looked at.
+
+    One function, so that the compiler sees model and loss together.
+    """
+    if chunk is not None:
+        return chunked_losses(model.hidden(x), model.head_weight, y, chunk)
+    nats = token_losses(model(x), y)
+    return nats.sum(), nats.detach()
 
 
 def micro_batch(wanted: int | str, config: ModelConfig, sequences: int, device: Device) -> int:
