@@ -154,14 +154,19 @@ class Transformer(nn.Module):
 def initialise(model: Transformer) -> None:
     """All initialisation: normal with 0.02, and smaller by sqrt(2 L) where a block adds to the residual stream.
 
-    So the stream's variance does not grow with depth (GPT-2, Radford et al. 2019, section 2.3).
+    So the stream's variance does not grow with depth (GPT-2, Radford et al. 2019, section 2.3). The head's matrix is
+    smaller where the model is wide: a normed hidden state has length sqrt(d), so logits begin with a deviation of at
+    most 0.3, and the loss at ln V + 0.3^2 / 2, an untrained model's.
     """
+    c, head = model.config, model.head_weight
     for name, parameter in model.named_parameters():
         if parameter.dim() < 2:
             nn.init.zeros_(parameter) if name.endswith("bias") else nn.init.ones_(parameter)
+        elif parameter is head:
+            nn.init.normal_(parameter, std=min(0.02, 0.3 / c.width**0.5))
         else:
             residual = name.endswith("output.weight")
-            nn.init.normal_(parameter, std=0.02 / (2 * model.config.layers) ** 0.5 if residual else 0.02)
+            nn.init.normal_(parameter, std=0.02 / (2 * c.layers) ** 0.5 if residual else 0.02)
 
 
 def rotary_table(context: int, size: int) -> tuple[Tensor, Tensor]:
