@@ -1,9 +1,12 @@
 """What several tests start from: a recipe so small that a whole run takes a second."""
 
+import os
 from pathlib import Path
 
 import pytest
 import yaml
+
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # as the command line has it; torch reads it when it is loaded
 
 
 def small_recipe(folder: Path) -> Path:
