@@ -36,11 +36,10 @@ class _Losses(torch.autograd.Function):
         tokens = torch.arange(len(head), device=head.device)  # (V,)
         nats, of_hidden, of_head = [], [], torch.zeros_like(head, dtype=wide)
         for h, target in zip(hidden.to(product).split(chunk), targets[:, None].split(chunk), strict=True):  # C tokens
-            z = (h @ weight.T).to(wide)  # (C, V)
-            normaliser = z.logsumexp(-1, keepdim=True)  # (C, 1)
-            nats.append((normaliser - z.gather(-1, target)).squeeze(-1))
+            logp = (h @ weight.T).to(wide).log_softmax(-1)  # (C, V)
+            nats.append(-logp.gather(-1, target).squeeze(-1))
             if with_gradient:
-                slope = ((z - normaliser).exp() - (tokens == target).to(wide)).to(product)  # (C, V)
+                slope = (logp.exp() - (tokens == target).to(wide)).to(product)  # (C, V)
                 of_hidden.append((slope @ weight).to(hidden.dtype))
                 of_head += slope.T @ h
         each = torch.cat(nats)

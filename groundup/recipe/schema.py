@@ -163,11 +163,6 @@ class Train(Part):
     """Tokens in the global batch; a multiple of model.context."""
     micro_batch: Positive | Literal["auto"] = "auto"
     """Sequences in one forward pass; gradient accumulation makes up the rest of the global batch."""
-    loss_chunk: Positive | None = None
-    """Tokens whose logits are held at once, to save memory; null: those of the micro-batch."""
-    activation_checkpointing: Literal["none", "selective", "full"] = "none"
-    """What is made again in the backward pass to save memory. full: all but each block's input. selective: all but the
-    outputs of matrix products and attention."""
     optimizer: Literal["adamw"] = "adamw"
     learning_rate: Annotated[float, Field(gt=0)] = 3e-4
     """Peak learning rate."""
@@ -186,6 +181,11 @@ class Train(Part):
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     compile: bool | Literal["auto"] = "auto"
     """torch.compile; auto: on CUDA only, where the wait for the compiler pays."""
+    loss_chunk: Positive | None = None
+    """Tokens whose logits are held at once, to save memory; null: those of the micro-batch."""
+    activation_checkpointing: Literal["none", "selective", "full"] = "none"
+    """What is made again in the backward pass to save memory. full: all but each block's input. selective: all but the
+    outputs of matrix products and attention."""
     log_every: Positive = 10
     valid_every: Positive = 250
     """Steps between scorings of the validation split."""
