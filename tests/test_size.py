@@ -200,12 +200,12 @@ def test_memory_of_weights_gradients_and_optimizer_is_that_of_the_parameters() -
 def test_each_way_to_save_memory_saves_some(name: str) -> None:
     config = preset(name)
     plain, selective, full = (
-        memory(config, 16, "bf16", True, activation_checkpointing=mode)["activations"]
+        memory(config, 64, "bf16", True, activation_checkpointing=mode)["activations"]
         for mode in ("none", "selective", "full")
     )
     assert plain > selective > full
-    assert memory(config, 16, "bf16", True, loss_chunk=2048)["logits"] < memory(config, 16, "bf16", True)["logits"] / 2
-    assert memory(config, 16, "bf16", False)["activations"] > plain
+    assert memory(config, 64, "bf16", True, loss_chunk=2048)["logits"] < memory(config, 64, "bf16", True)["logits"] / 2
+    assert memory(config, 64, "bf16", False)["activations"] > plain
 
 
 # -- shown -------------------------------------------------------------------------------------------------------------

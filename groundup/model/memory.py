@@ -100,11 +100,11 @@ def _kept(config: ModelConfig, precision: str, compiled: bool, mode: str) -> int
 
 
 def _logits(config: ModelConfig, tokens: int, precision: str, compiled: bool, chunk: int | None) -> int:
-    """Logits, probabilities and their gradient at the height of the backward pass, fp32 where they are not compiled to
-    one kernel. By chunks: those of a chunk, and the gradients of hidden states and head that are kept instead."""
+    """At the height of the backward pass: the logits, whose place the compiler gives to their gradient; uncompiled,
+    probabilities and two gradients in fp32. By chunks: a chunk's, and what is kept instead, the gradients of hidden
+    states and head."""
     product = _sizes(precision)[0]
-    size = 2 * product if compiled else 12
     if chunk is None:
-        return size * tokens * config.vocab_size
+        return (product if compiled else 12) * tokens * config.vocab_size
     gradients = product * tokens * config.width + 4 * config.vocab_size * config.width
-    return (size if compiled else 16) * min(chunk, tokens) * config.vocab_size + gradients
+    return (2 * product if compiled else 16) * min(chunk, tokens) * config.vocab_size + gradients
