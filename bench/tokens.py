@@ -189,7 +189,8 @@ def measure_training(device: torch.device, steps: int) -> dict[str, Any]:
 
     def update(batch: torch.Tensor) -> None:
         with torch.autocast(device.type, autocast, enabled=autocast is not None):
-            forward(model, batch[:, :-1], batch[:, 1:]).mean().backward()
+            total, _ = forward(model, batch[:, :-1], batch[:, 1:], None, None)
+        (total / UPDATE).backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         updater.step()
         updater.zero_grad(set_to_none=True)

@@ -230,6 +230,13 @@ def test_a_name_too_long_for_any_file_is_no_recipe() -> None:
         "model.layers=two",
         "model.context=4",
         "model.tied=perhaps",
+        "model.positions=alibi",
+        "model.norm=true",
+        "model.activation=relu",
+        "model.qk_norm=maybe",
+        "model.bias=3",
+        "train.activation_checkpointing=true",
+        "train.loss_chunk=0",
         "model=5",
         "tokenizer.vocab_size=257",
         "data.valid_fraction=1",
@@ -264,8 +271,8 @@ def test_a_value_of_wrong_type_or_out_of_range_is_refused_by_its_key(override: s
     [
         (["model.width=100", "model.heads=3"], "divisible"),
         (["model.heads=4", "model.kv_heads=3"], "divisible"),
-        (["model.family=classic", "model.kv_heads=2"], "grouped-query"),
         (["model.width=60", "model.heads=4"], "even head size"),
+        (["model.family=classic", "model.positions=rotary", "model.width=60", "model.heads=4"], "even head size"),
         (["train.tokens_per_update=4097"], "multiple"),
         (["train.adam_learning_rate=1e-3"], "train.adam_learning_rate"),
         (["train.schedule=wsd", "train.warmup=1300", "train.decay=0.5"], "overlap"),
@@ -423,20 +430,38 @@ def test_both_families_of_a_rung_have_equal_parameters_within_3_percent(rung: st
     assert abs(counts[0] - counts[1]) <= 0.03 * max(counts)
 
 
-@given(st.integers(1, 64), st.sampled_from([32, 48, 64, 100]), st.sampled_from(["classic", "modern"]))
+@given(
+    st.integers(1, 64),
+    st.sampled_from([32, 48, 64, 100]),
+    st.sampled_from(["classic", "modern"]),
+    st.sampled_from([None, "swiglu", "gelu", "relu2"]),
+)
 def test_a_width_without_a_feed_forward_gets_four_times_that_or_its_gated_equal(
-    heads: int, size: int, family: str
+    heads: int, size: int, family: str, activation: str | None
 ) -> None:
     width = heads * size
-    recipe = validate(
-        {
-            "data": {"sources": {"a": {"path": "x"}}},
-            "model": {"family": family, "layers": 1, "width": width, "heads": heads},
-        }
-    ).recipe
-    inner = recipe.model.feed_forward
+    model = {"family": family, "layers": 1, "width": width, "heads": heads, "activation": activation}
+    inner = validate({"data": {"sources": {"a": {"path": "x"}}}, "model": model}).recipe.model.feed_forward
     assert inner
-    assert inner == 4 * width if family == "classic" else inner % 64 == 0 and abs(inner - 8 * width / 3) <= 32.001
+    gated = activation == "swiglu" or (activation is None and family == "modern")
+    assert inner % 64 == 0 and abs(inner - 8 * width / 3) <= 32.001 if gated else inner == 4 * width
+
+
+KNOBS = ("positions", "norm", "activation", "qk_norm", "bias")
+
+
+def test_what_a_model_is_made_of_follows_from_its_family_where_it_is_not_given() -> None:
+    resolved = resolve("20m", ["model.family=classic", "model.norm=rms", "model.bias=null"])
+    assert [getattr(resolved.recipe.model, knob) for knob in KNOBS] == ["learned", "rms", "gelu", False, True]
+    origins = [resolved.origins[f"model.{knob}"] for knob in KNOBS]
+    assert origins == ["family classic", "command line", "family classic", "family classic", "family classic"]
+    modern = resolve("20m").recipe.model
+    assert [getattr(modern, knob) for knob in KNOBS] == ["rotary", "rms", "swiglu", True, False]
+
+
+def test_a_head_of_odd_size_needs_no_rotation_where_positions_are_learned() -> None:
+    model = resolve("quickstart", ["model.width=60", "model.heads=4", "model.positions=learned"]).recipe.model
+    assert (model.width, model.heads) == (60, 4)
 
 
 # -- round trip --------------------------------------------------------------------------------------------------------
@@ -459,6 +484,11 @@ OVERRIDES = st.fixed_dictionaries(
         "model.size": st.sampled_from(["20m", "50m", "100m"]),
         "model.family": st.sampled_from(["classic", "modern"]),
         "model.feed_forward": st.none() | st.integers(1, 10**4),
+        "model.positions": st.none() | st.sampled_from(["rotary", "learned"]),
+        "model.norm": st.none() | st.sampled_from(["rms", "layer"]),
+        "model.activation": st.none() | st.sampled_from(["swiglu", "gelu", "relu2"]),
+        "model.qk_norm": st.none() | st.booleans(),
+        "model.bias": st.none() | st.booleans(),
         "model.dropout": st.floats(0, 0.999),
         "train.learning_rate": st.floats(1e-12, 1e3),
         "train.betas": st.tuples(st.floats(0, 0.99), st.floats(0, 0.99)).map(list),

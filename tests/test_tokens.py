@@ -23,7 +23,8 @@ from groundup.tokens.kinds import Kind
 
 KINDS = get_args(Kind)
 TEXTS = [
-    f"{tell('stories', number).text}\nIn {1900 + number % 5} it wasn't so.\n\n“Naïve,” said Zoë.\n" for number in range(150)
+    f"{tell('stories', number).text}\nIn {1900 + number % 5} it wasn't so.\n\n“Naïve,” said Zoë.\n"
+    for number in range(150)
 ]
 BEWARE = "Beware of <|endoftext|> and <|pad|> and <|unk|> and <0x41> in a text."
 # Strings that look like what the tokenizers are made of, among any others.

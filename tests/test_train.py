@@ -102,6 +102,18 @@ def test_micro_batches_add_up_to_the_same_update(recipe: Path, tmp_path: Path) -
         torch.testing.assert_close(mine, theirs, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("family", ["classic", "modern"])
+@pytest.mark.parametrize("saving", ["train.loss_chunk=50", "train.activation_checkpointing=full"])
+def test_saving_memory_changes_no_update(recipe: Path, tmp_path: Path, saving: str, family: str) -> None:
+    plain, saved = (trainer(recipe, tmp_path / "lab", f"model.family={family}", *more) for more in ([], [saving]))
+    for one in (plain, saved):  # dropout is on
+        for _ in range(3):
+            one.update()
+    assert float(plain.interval.text_nats) == pytest.approx(float(saved.interval.text_nats), rel=1e-6)
+    for mine, theirs in zip(plain.model.parameters(), saved.model.parameters(), strict=True):
+        torch.testing.assert_close(mine, theirs, rtol=1e-4, atol=1e-5)
+
+
 @pytest.mark.parametrize(
     "options",
     [

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from groundup.model.attention import document_ids
 from groundup.model.loss import bits_per_byte, perplexity, token_losses
 from groundup.model.transformer import Transformer
 from groundup.tokens.encoding import Encoding
@@ -46,11 +47,13 @@ def pooled(scores: list[Score]) -> Score:
 
 
 @torch.no_grad()
-def score(model: Transformer, tokens: np.ndarray, encoding: Encoding, device: Device, source: str) -> Score:
+def score(
+    model: Transformer, tokens: np.ndarray, encoding: Encoding, device: Device, source: str, document_mask: bool = False
+) -> Score:
     """Score packed documents in windows of the model's context, side by side: each token once.
 
     `tokens` (N,) are documents that each finish with the end-of-text token. A token sees what precedes it in its
-    window. Sums are kept in fp64. Unknown characters are in no byte count here: `score_split` knows the text's own.
+    window, or with `document_mask` only what precedes it in its document. Sums are kept in fp64. Unknown characters are in no byte count here: `score_split` knows the text's own.
     """
     was_training = model.training
     model.eval()
@@ -68,8 +71,9 @@ def score(model: Transformer, tokens: np.ndarray, encoding: Encoding, device: De
         batch = np.stack([padded[begin + row * context :][: length + 1] for row in range(last - first)])
         window = torch.from_numpy(batch).to(device.device)
         targets = window[:, 1:]
+        documents = document_ids(window[:, :-1], encoding.end) if document_mask else None
         with device.autocast():
-            logits = model(window[:, :-1])
+            logits = model(window[:, :-1], documents)
         losses = token_losses(logits, targets)
         text = lengths[targets] > 0
         if encoding.unknown is not None:
@@ -90,6 +94,7 @@ def score_split(
     split: str,
     encoding: Encoding,
     device: Device,
+    document_mask: bool = False,
     limit: int | None = None,
 ) -> list[Score]:
     """A score for each source that has text in the split, and their pool; empty if none has.
@@ -100,7 +105,7 @@ def score_split(
     for source in sources:
         tokens, size = _first_documents(shards, source, split, limit)
         if size:
-            scored = score(model, tokens, encoding, device, source)
+            scored = score(model, tokens, encoding, device, source, document_mask)
             scores.append(replace(scored, bytes=size))
     return [*scores, pooled(scores)] if scores else []
 

@@ -5,21 +5,32 @@ from groundup.model.config import ModelConfig
 
 def parameters(config: ModelConfig) -> dict[str, int]:
     """Exact number of parameters by part; their sum is the model's."""
-    d, layers, vocabulary = config.width, config.layers, config.vocab_size
-    keys = config.kv_heads * config.head_size
-    parts = {"embedding": vocabulary * d}
-    if config.family == "classic":
-        parts["positions"] = config.context * d
-        parts["attention"] = layers * (4 * d * d + 4 * d)
-        parts["feed_forward"] = layers * (2 * d * config.feed_forward + config.feed_forward + d)
-        parts["norms"] = (2 * layers + 1) * 2 * d
-    else:
-        parts["attention"] = layers * (2 * d * d + 2 * d * keys)
-        parts["feed_forward"] = layers * 3 * d * config.feed_forward
-        parts["norms"] = (2 * layers + 1) * d + layers * 2 * config.head_size
-    if not config.tied:
-        parts["head"] = vocabulary * d
+    c, d, layers = config, config.width, config.layers
+    matrices, norms = block_matrices(c), 2 * layers + 1
+    parts = {
+        "embedding": c.vocab_size * d,
+        "attention": layers * matrices["attention"],
+        "feed_forward": layers * matrices["feed_forward"],
+        "norms": norms * d + (layers * 2 * c.head_size if c.qk_norm else 0),
+    }
+    if c.bias:
+        parts["attention"] += layers * ((c.heads + 2 * c.kv_heads) * c.head_size + d)
+        parts["feed_forward"] += layers * ((2 if c.gated else 1) * c.feed_forward + d)
+        parts["norms"] += norms * d if c.norm == "layer" else 0
+    if c.positions == "learned":
+        parts["positions"] = c.context * d
+    if not c.tied:
+        parts["head"] = c.vocab_size * d
     return parts
+
+
+def block_matrices(config: ModelConfig) -> dict[str, int]:
+    """Parameters of the matrices of one block, by part."""
+    c = config
+    return {
+        "attention": c.width * (c.heads + 2 * c.kv_heads) * c.head_size + c.width**2,
+        "feed_forward": (3 if c.gated else 2) * c.width * c.feed_forward,
+    }
 
 
 def rule_of_thumb(config: ModelConfig) -> int:
@@ -30,7 +41,23 @@ def rule_of_thumb(config: ModelConfig) -> int:
 def flops_per_token(config: ModelConfig) -> int:
     """FLOPs of forward and backward for one training token: 6 (12 L d^2 + V d) + 12 L d T.
 
-    Two for each multiply-add, three times the forward pass; the last term is attention (PaLM, Chowdhery et al. 2022,
-    appendix B).
+    Two for each multiply-add, three times the forward pass; the last term is attention as if every token looked at T
+    (PaLM, Chowdhery et al. 2022, appendix B). MFU is measured by this number, so that it compares with others'.
     """
     return 6 * rule_of_thumb(config) + 12 * config.layers * config.width * config.context
+
+
+def forward_flops_per_token(config: ModelConfig) -> dict[str, int]:
+    """FLOPs of the matrix products of one token's forward pass, by part; training takes three times their sum.
+
+    2 for each parameter of a matrix that multiplies the token, and in attention, for each layer, 2 d for the products
+    with keys and 2 d for the sum of values at each place that the token looks at: (T + 1) / 2 of T on average, as it
+    does not look ahead. Norms, activations and the softmax are not counted.
+    """
+    c, matrices = config, block_matrices(config)
+    return {
+        "attention": 2 * c.layers * matrices["attention"],
+        "attention_scores": 2 * c.layers * c.width * (c.context + 1),
+        "feed_forward": 2 * c.layers * matrices["feed_forward"],
+        "head": 2 * c.width * c.vocab_size,
+    }

@@ -1,8 +1,7 @@
-"""The model, from top to bottom. Two families that share everything but the block's parts.
+"""The model, from top to bottom: a decoder of pre-norm blocks, of which the config says what they are made of.
 
-classic: GPT-2 (Radford et al. 2019): learned positions, LayerNorm, GELU, biases.
-modern: Qwen3 (Yang et al. 2025): RMSNorm, rotary positions, norms on queries and keys, SwiGLU, no biases; also
-grouped-query attention.
+The families are defaults for it. classic: GPT-2 (Radford et al. 2019): learned positions, LayerNorm, GELU, biases.
+modern: Qwen3 (Yang et al. 2025): rotary positions, RMSNorm, norms on queries and keys, SwiGLU, no biases.
 
 Shapes: B sequences, T tokens, d width, h heads, k key-value heads, s = d / h head size, f feed-forward, V vocabulary.
 """
@@ -10,8 +9,14 @@ Shapes: B sequences, T tokens, d width, h heads, k key-value heads, s = d / h he
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.attention.flex_attention import BlockMask
 
+from groundup.model.attention import attend, document_mask
 from groundup.model.config import ModelConfig
+from groundup.model.recompute import run_block
+
+Rotation = tuple[Tensor, Tensor]  # cosine and sine of `rotary_table`, (T, s) each
+Mask = Tensor | BlockMask  # of `document_mask`
 
 ROTARY_BASE = 10_000.0  # Su et al. 2021, section 3.2.2
 
@@ -28,19 +33,18 @@ class RMSNorm(nn.Module):
 
 
 class Attention(nn.Module):
-    """Masked self-attention: softmax(Q K^T / sqrt(s) + mask) V."""
+    """Multi-head self-attention, causal, with grouped queries where there are fewer key-value heads than heads."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.heads, self.kv_heads, self.size = config.heads, config.kv_heads, config.head_size
-        modern = config.family == "modern"
         self.dropout = config.dropout
-        self.qkv = nn.Linear(config.width, (self.heads + 2 * self.kv_heads) * self.size, bias=not modern)
-        self.output = nn.Linear(config.width, config.width, bias=not modern)
-        self.query_norm = RMSNorm(self.size) if modern else nn.Identity()
-        self.key_norm = RMSNorm(self.size) if modern else nn.Identity()
+        self.qkv = nn.Linear(config.width, (self.heads + 2 * self.kv_heads) * self.size, bias=bool(config.bias))
+        self.output = nn.Linear(config.width, config.width, bias=bool(config.bias))
+        self.query_norm = RMSNorm(self.size) if config.qk_norm else nn.Identity()
+        self.key_norm = RMSNorm(self.size) if config.qk_norm else nn.Identity()
 
-    def forward(self, x: Tensor, rotation: tuple[Tensor, Tensor] | None) -> Tensor:
+    def forward(self, x: Tensor, rotation: Rotation | None, mask: Mask | None = None) -> Tensor:
         batch, length, width = x.shape
         qkv = self.qkv(x).view(batch, length, self.heads + 2 * self.kv_heads, self.size)  # (B, T, h + 2k, s)
         q, k, v = qkv.split([self.heads, self.kv_heads, self.kv_heads], dim=2)
@@ -48,32 +52,35 @@ class Attention(nn.Module):
         q, k, v = (part.transpose(1, 2) for part in (q, k, v))  # (B, h | k, T, s)
         if rotation is not None:
             q, k = rotate(q, *rotation), rotate(k, *rotation)
-        dropout = self.dropout if self.training else 0.0
-        grouped = self.kv_heads != self.heads
-        y = F.scaled_dot_product_attention(q, k, v, dropout_p=dropout, is_causal=True, enable_gqa=grouped)
+        y = attend(q, k, v, causal=True, mask=mask, dropout=self.dropout if self.training else 0.0)
         return self.output(y.transpose(1, 2).reshape(batch, length, width))  # (B, T, d)
 
 
 class FeedForward(nn.Module):
-    """GELU (tanh form): W2 gelu(W1 x). SwiGLU (Shazeer 2020): W2 (silu(W1 x) * W3 x), W1 and W3 in one matrix."""
+    """gelu (tanh form) and relu2 (So et al. 2021, "Primer"): W2 g(W1 x). swiglu (Shazeer 2020, equation 6):
+    W2 (silu(W1 x) * W3 x), with W1 and W3 in one matrix."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
-        self.gated = config.family == "modern"
-        inner = config.feed_forward * (2 if self.gated else 1)
-        self.input = nn.Linear(config.width, inner, bias=not self.gated)
-        self.output = nn.Linear(config.feed_forward, config.width, bias=not self.gated)
+        self.activation = config.activation
+        inner = config.feed_forward * (2 if config.gated else 1)
+        self.input = nn.Linear(config.width, inner, bias=bool(config.bias))
+        self.output = nn.Linear(config.feed_forward, config.width, bias=bool(config.bias))
 
     def forward(self, x: Tensor) -> Tensor:
         inner = self.input(x)  # (B, T, f) or (B, T, 2f)
-        if self.gated:
+        if self.activation == "swiglu":
             gate, value = inner.chunk(2, dim=-1)
             return self.output(F.silu(gate) * value)
-        return self.output(F.gelu(inner, approximate="tanh"))
+        if self.activation == "gelu":
+            return self.output(F.gelu(inner, approximate="tanh"))
+        return self.output(F.relu(inner).square())
 
 
 def norm(config: ModelConfig) -> nn.Module:
-    return RMSNorm(config.width) if config.family == "modern" else nn.LayerNorm(config.width, eps=1e-5)
+    if config.norm == "rms":
+        return RMSNorm(config.width)
+    return nn.LayerNorm(config.width, eps=1e-5, bias=bool(config.bias))
 
 
 class Block(nn.Module):
@@ -83,19 +90,22 @@ class Block(nn.Module):
         self.feed_forward_norm, self.feed_forward = norm(config), FeedForward(config)
         self.dropout = nn.Dropout(config.dropout)
 
-    def forward(self, x: Tensor, rotation: tuple[Tensor, Tensor] | None) -> Tensor:
-        x = x + self.dropout(self.attention(self.attention_norm(x), rotation))
+    def forward(self, x: Tensor, rotation: Rotation | None, mask: Mask | None = None) -> Tensor:
+        x = x + self.dropout(self.attention(self.attention_norm(x), rotation, mask))
         return x + self.dropout(self.feed_forward(self.feed_forward_norm(x)))
 
 
 class Transformer(nn.Module):
-    """Tokens (B, T) int64 to logits (B, T, V). T is at most `config.context`."""
+    """Tokens (B, T) int64 to logits (B, T, V). T is at most `config.context`.
 
-    def __init__(self, config: ModelConfig) -> None:
+    activation_checkpointing: none, selective or full (`recompute.run_block`); it changes no number.
+    """
+
+    def __init__(self, config: ModelConfig, activation_checkpointing: str = "none") -> None:
         super().__init__()
-        self.config = config
+        self.config, self.activation_checkpointing = config, activation_checkpointing
         self.embedding = nn.Embedding(config.vocab_size, config.width)
-        if config.family == "classic":
+        if config.positions == "learned":
             self.positions = nn.Embedding(config.context, config.width)
         else:
             cosine, sine = rotary_table(config.context, config.head_size)
@@ -108,12 +118,28 @@ class Transformer(nn.Module):
             self.head = nn.Linear(config.width, config.vocab_size, bias=False)
         initialise(self)
 
-    def forward(self, tokens: Tensor, last_only: bool = False) -> Tensor:
+    @property
+    def head_weight(self) -> Tensor:
+        """The matrix (V, d) that makes logits of hidden states."""
+        return self.embedding.weight if self.config.tied else self.head.weight
+
+    def forward(self, tokens: Tensor, documents: Tensor | None = None, last_only: bool = False) -> Tensor:
         """Logits of every position, or (B, 1, V) of the last, which is all that sampling needs."""
+        x = self.hidden(tokens, documents)
+        return F.linear(x[:, -1:] if last_only else x, self.head_weight)  # (B, T, V)
+
+    def hidden(self, tokens: Tensor, documents: Tensor | None = None) -> Tensor:
+        """What the head makes logits of, (B, T, d).
+
+        documents: ids (B, T) of `attention.document_ids`, whose tokens then do not look at each other's; learned
+        positions count from the beginning of the row all the same.
+        """
         length = tokens.shape[1]
+        drawing = self.training and self.config.dropout > 0
+        mask = None if documents is None else document_mask(documents, blocks=documents.is_cuda and not drawing)
         x = self.embedding(tokens)  # (B, T, d)
         rotation = None
-        if self.config.family == "classic":
+        if self.config.positions == "learned":
             x = x + self.positions.weight[:length]
         else:
             rotation = (self.cosine[:length], self.sine[:length])  # type: ignore[index]
@@ -121,24 +147,26 @@ class Transformer(nn.Module):
             x = x.bfloat16()  # the residual stream, too: memory traffic, not arithmetic, bounds models of this size
         x = self.dropout(x)
         for block in self.blocks:
-            x = block(x, rotation)
-        if last_only:
-            x = x[:, -1:]
-        head = self.embedding.weight if self.config.tied else self.head.weight
-        return F.linear(self.norm(x), head)  # (B, T, V)
+            x = run_block(self.activation_checkpointing, block, x, rotation, mask, dropout=drawing)
+        return self.norm(x)
 
 
 def initialise(model: Transformer) -> None:
     """All initialisation: normal with 0.02, and smaller by sqrt(2 L) where a block adds to the residual stream.
 
-    So the stream's variance does not grow with depth (GPT-2, Radford et al. 2019, section 2.3).
+    So the stream's variance does not grow with depth (GPT-2, Radford et al. 2019, section 2.3). The head's matrix is
+    smaller where the model is wide: a normed hidden state has length sqrt(d), so logits begin with a deviation of at
+    most 0.3, and the loss at ln V + 0.3^2 / 2, an untrained model's.
     """
+    c, head = model.config, model.head_weight
     for name, parameter in model.named_parameters():
         if parameter.dim() < 2:
             nn.init.zeros_(parameter) if name.endswith("bias") else nn.init.ones_(parameter)
+        elif parameter is head:
+            nn.init.normal_(parameter, std=min(0.02, 0.3 / c.width**0.5))
         else:
             residual = name.endswith("output.weight")
-            nn.init.normal_(parameter, std=0.02 / (2 * model.config.layers) ** 0.5 if residual else 0.02)
+            nn.init.normal_(parameter, std=0.02 / (2 * c.layers) ** 0.5 if residual else 0.02)
 
 
 def rotary_table(context: int, size: int) -> tuple[Tensor, Tensor]:

@@ -226,12 +226,10 @@ def _check_model(recipe: Recipe) -> None:
             f"model.heads = {model.heads} is not divisible by model.kv_heads = {model.kv_heads}",
             f"e.g. model.kv_heads={model.heads}",
         )
-    if model.family == "classic" and model.kv_heads != model.heads:
-        refuse("grouped-query attention (model.kv_heads) belongs to the modern family", "leave out model.kv_heads")
-    if model.family == "modern" and model.width // model.heads % 2:
+    if model.positions == "rotary" and model.width // model.heads % 2:
         refuse(
             f"rotary positions need an even head size, not {model.width // model.heads}",
-            "change model.width or model.heads",
+            "change model.width or model.heads, or take model.positions=learned",
         )
     if train.tokens_per_update % model.context:
         nearest = max(1, round(train.tokens_per_update / model.context)) * model.context
@@ -308,19 +306,20 @@ def _drop_null_entries(values: dict[str, Any], origins: dict[str, str]) -> None:
 
 
 def validate(values: dict[str, Any], origins: dict[str, str] | None = None, needs_model: bool = True) -> Resolved:
-    """Check a mapping of recipe values and fill in what follows from `model.size`."""
+    """Check a mapping of recipe values and fill in what follows from `model.size` and `model.family`."""
     origins = dict(origins or {})
     try:
         first = Recipe.model_validate(
             values
         )  # before anything is derived, so that every complaint is about a given value
         model = values.get("model") or {}
-        filled = fill_in(first.model.model_dump())
-        recipe = Recipe.model_validate(values | {"model": {**model, **filled}})
+        of_family, of_shape = fill_in(first.model.model_dump())
+        recipe = Recipe.model_validate(values | {"model": {**model, **of_family, **of_shape}})
     except ValidationError as error:
         raise _refuse(error, origins) from None
-    for key in filled:
-        origins[f"model.{key}"] = f"size {recipe.model.size}" if recipe.model.size else "derived"
+    origins |= dict.fromkeys((f"model.{key}" for key in of_family), f"family {recipe.model.family}")
+    shape = f"size {recipe.model.size}" if recipe.model.size else "derived"
+    origins |= dict.fromkeys((f"model.{key}" for key in of_shape), shape)
     _check_data(recipe.data)
     _check_train(recipe.train)
     if needs_model:

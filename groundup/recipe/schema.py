@@ -13,6 +13,9 @@ Text = Annotated[str, Field(min_length=1)]
 Paths = Text | Annotated[list[Text], Field(min_length=1)]
 Rule = Literal["length", "symbols", "repetition", "c4", "boilerplate", "language"]
 Share = Annotated[float, Field(ge=0, le=1)]
+Positions = Literal["rotary", "learned"]
+Norm = Literal["rms", "layer"]
+Activation = Literal["swiglu", "gelu", "relu2"]
 
 
 class Part(BaseModel):
@@ -128,7 +131,8 @@ class Tokenizer(Part):
 
 class Model(Part):
     family: Literal["classic", "modern"] = "modern"
-    """classic: the GPT-2 block. modern: RMSNorm, rotary positions, QK-norm, SwiGLU, as in Qwen3."""
+    """classic: the GPT-2 block. modern: the Qwen3 block. It decides positions, norm, activation, qk_norm and bias where
+    they are null."""
     size: Literal["20m", "50m", "100m"] | None = None
     """The rung: fills in layers, width, heads, feed_forward and context where they are not given."""
     layers: Positive | None = None
@@ -136,7 +140,7 @@ class Model(Part):
     """Model dimension d."""
     heads: Positive | None = None
     kv_heads: Positive | None = None
-    """Key and value heads (grouped-query attention, modern only); null: as many as heads."""
+    """Key and value heads (grouped-query attention); null: as many as heads."""
     feed_forward: Positive | None = None
     """Inner width of the feed-forward part; null: 4 d, and two thirds of that for SwiGLU, rounded to 64."""
     context: Annotated[int, Field(ge=8)] | None = None
@@ -144,6 +148,16 @@ class Model(Part):
     dropout: Fraction = 0.0
     tied: bool = True
     """Input embedding and output head share one matrix."""
+    positions: Positions | None = None
+    """rotary: queries and keys turned by their position's angle. learned: a vector for each position; null: family."""
+    norm: Norm | None = None
+    """rms: RMSNorm. layer: LayerNorm; null: family."""
+    activation: Activation | None = None
+    """swiglu: gated, three matrices. gelu, and relu2 (the square of ReLU): two; null: family."""
+    qk_norm: bool | None = None
+    """RMSNorm of each head's queries and keys; null: family."""
+    bias: bool | None = None
+    """Vectors added by the linear maps and by LayerNorm; null: family."""
 
 
 class Train(Part):
@@ -155,6 +169,8 @@ class Train(Part):
     """Sequences in one forward pass; gradient accumulation makes up the rest of the global batch."""
     windows: Literal["packed", "documents"] = "packed"
     """Where sequences begin: anywhere, so that each token is read once an epoch, or with a document."""
+    document_mask: bool = False
+    """Tokens look only at their own document, not at others that stand before it in the sequence."""
     feed: Literal["auto", "memory", "prefetch", "resident"] = "auto"
     """How batches reach the device: read when needed, ahead of time, or gathered from shards that lie in its memory."""
     optimizer: Literal["adamw", "muon"] = "adamw"
@@ -188,6 +204,11 @@ class Train(Part):
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     compile: bool | Literal["auto"] = "auto"
     """torch.compile; auto: on CUDA only, where the wait for the compiler pays."""
+    loss_chunk: Positive | None = None
+    """Tokens whose logits are held at once, to save memory; null: those of the micro-batch."""
+    activation_checkpointing: Literal["none", "selective", "full"] = "none"
+    """What is made again in the backward pass to save memory. full: all but each block's input. selective: all but the
+    outputs of matrix products and attention."""
     log_every: Positive = 10
     valid_every: Positive = 250
     """Steps between scorings of the validation split."""

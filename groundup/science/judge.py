@@ -8,7 +8,7 @@ from groundup.errors import GroundupError
 from groundup.evaluate.score import score_split
 from groundup.generate.sampler import complete_all
 from groundup.recipe.load import resolve, validate
-from groundup.recipe.schema import Sample
+from groundup.recipe.schema import Recipe, Sample
 from groundup.store.files import write_json
 from groundup.store.runs import Run
 from groundup.tokens import tokenizer
@@ -23,12 +23,12 @@ def evaluate(run: Run, which: str, splits: list[str], device: str = "auto") -> d
     """
     checkpoint, shards, encoding, on = select(run, which), run.shards(), tokenizer.of_run(run), choose(device)
     model = load_model(checkpoint, on.device)
-    sources = list(shards.manifest["counts"])
+    sources, masked = list(shards.manifest["counts"]), _recipe(run).train.document_mask
     documents = run.read_json("corpus.json")["counts"]
     result: dict[str, Any] = {"run": run.name, "checkpoint": checkpoint.path.name, "step": checkpoint.step}
     result |= {"device": on.device.type, "precision": on.precision, "context": model.config.context, "scores": []}
     for split in splits:
-        for score in score_split(model, shards.path, sources, split, encoding, on):
+        for score in score_split(model, shards.path, sources, split, encoding, on, masked):
             names = sources if score.source == "all" else [score.source]
             row: dict[str, Any] = {
                 "split": split,
@@ -46,16 +46,20 @@ def evaluate(run: Run, which: str, splits: list[str], device: str = "auto") -> d
     return result
 
 
+def _recipe(run: Run) -> Recipe:
+    try:
+        return resolve(str(run.path / "recipe.yaml")).recipe
+    except GroundupError as error:  # whatever is wrong with it, the run is damaged, not the command
+        fix = "restore it from the lineage, or train again"
+        raise GroundupError("run-damaged", f"{run.path / 'recipe.yaml'} cannot be used: {error.what}", fix) from None
+
+
 def sample_options(run: Run, given: dict[str, Any]) -> Sample:
     """How the run's recipe samples, with what is given instead.
 
     Raises GroundupError `run-damaged`, and `bad-value` for what is given.
     """
-    try:
-        values = resolve(str(run.path / "recipe.yaml")).recipe.model_dump()
-    except GroundupError as error:  # whatever is wrong with it, the run is damaged, not the command
-        fix = "restore it from the lineage, or train again"
-        raise GroundupError("run-damaged", f"{run.path / 'recipe.yaml'} cannot be used: {error.what}", fix) from None
+    values = _recipe(run).model_dump()
     origins = {f"sample.{key}": "command line" for key in given}
     return validate(values | {"sample": values["sample"] | given}, origins).recipe.sample
 

@@ -4,7 +4,8 @@ from typing import Any
 
 from groundup.errors import GroundupError
 from groundup.model.config import configure
-from groundup.model.size import flops_per_token, parameters, rule_of_thumb
+from groundup.model.memory import memory
+from groundup.model.size import flops_per_token, forward_flops_per_token, parameters, rule_of_thumb
 from groundup.recipe.load import Resolved, flatten
 from groundup.store.artifacts import Artifact
 from groundup.store.runs import Run
@@ -15,29 +16,51 @@ MOST_EPOCHS = 4
 
 
 def describe(resolved: Resolved) -> tuple[dict[str, Any], list[str]]:
-    """The resolved recipe with the origin of each value, and the size of its model."""
+    """The resolved recipe with the origin of each value, and what its model takes.
+
+    Memory is told for the device that the recipe names; for `auto`, for a GPU that has bf16.
+    """
     values = flatten(resolved.recipe.model_dump(mode="json"))
+    train = resolved.recipe.train
     config = configure(resolved.recipe.model, resolved.recipe.tokenizer.vocab_size)
-    by_part = parameters(config)
+    by_part, forward = parameters(config), forward_flops_per_token(config)
     total, rule = sum(by_part.values()), rule_of_thumb(config)
+    sequences = 1 if train.micro_batch == "auto" else train.micro_batch
+    on_cpu = train.device == "cpu"
+    precision = train.precision if train.precision != "auto" else "fp32" if on_cpu else "bf16"
+    compiled = train.compile if train.compile != "auto" else not on_cpu
+    takes = memory(
+        config, sequences, precision, compiled, train.optimizer, train.activation_checkpointing, train.loss_chunk
+    )
     origins = {key: resolved.origins.get(key, "default") for key in values}
     facts = {
         "recipe": resolved.recipe.model_dump(mode="json"),
         "origins": origins,
         "parameters": {"total": total, "by_part": by_part, "rule_of_thumb": rule},
+        "exports_as": config.exports_as,
         "flops_per_token": flops_per_token(config),
+        "forward_flops_per_token": forward,
+        "memory": {"sequences": sequences, "precision": precision, "compiled": compiled, "bytes": takes},
     }
     width = max(len(f"{key} = {value}") for key, value in values.items() if len(str(value)) < 50)
     lines = [f"{f'{key} = {_plain(value)}':{width}}  # {origins[key]}" for key, value in values.items()]
-    parts = ", ".join(f"{name} {count:,}" for name, count in by_part.items())
     kept = "" if resolved.recipe.tokenizer.use is None else " (if the tokenizer in use has tokenizer.vocab_size tokens)"
     lines += [
         "",
-        f"parameters     {total:,}{kept}: {parts}",
+        f"parameters     {total:,}{kept}: {_parts(by_part)}",
         f"rule of thumb  {rule:,} = 12 L d^2 + V d",
-        f"FLOPs/token    {flops_per_token(config):,} for training",
+        f"checkpoint of  {config.exports_as or 'no architecture that other libraries know'}",
+        f"FLOPs/token    {flops_per_token(config):,} for training, by 6 (12 L d^2 + V d) + 12 L d T",
+        f"products       {3 * sum(forward.values()):,} for training, 3 times the forward pass's: {_parts(forward)}",
+        f"memory         {sum(takes.values()) / 1e6:,.0f} MB for micro-batches of {sequences:,} of {config.context:,} "
+        f"tokens, {precision}, {'compiled' if compiled else 'not compiled'}; in MB: "
+        + ", ".join(f"{name} {count / 1e6:,.0f}" for name, count in takes.items()),
     ]
     return facts, lines
+
+
+def _parts(counts: dict[str, int]) -> str:
+    return ", ".join(f"{name.replace('_', ' ')} {count:,}" for name, count in counts.items())
 
 
 def _plain(value: Any) -> Any:

@@ -19,6 +19,8 @@ from groundup.console import duration, say
 from groundup.errors import GroundupError
 from groundup.evaluate.score import score_split
 from groundup.generate.sampler import complete_all
+from groundup.model.attention import document_ids
+from groundup.model.chunked_loss import chunked_losses
 from groundup.model.config import ModelConfig, configure
 from groundup.model.loss import bits_per_byte, perplexity, token_losses
 from groundup.model.transformer import Transformer
@@ -62,7 +64,7 @@ class Trainer:
             keep_freed_memory()
         config = configure(recipe.model, encoding.vocab_size)
         torch.manual_seed(recipe.seed)  # on the CPU, so that every device starts from the same weights
-        self.model = Transformer(config).to(device.device)
+        self.model = Transformer(config, train.activation_checkpointing).to(device.device)
         self.optimizer = optimizer.build(self.model, train, device.device)
         self.average = Average(self.model, train.ema) if train.ema else None
         self.scaler = device.scaler()
@@ -105,11 +107,12 @@ class Trainer:
     def _accumulate(self, rows: Tensor, targets: int) -> None:
         x, y = rows[:, :-1], rows[:, 1:]
         with self.device.autocast():
-            nats = self.forward(self.model, x, y)  # (B, T)
-        self.scaler.scale(nats.sum() / targets).backward()
-        self.interval.nats += nats.detach().sum()
+            documents = document_ids(x, self.encoding.end) if self.recipe.train.document_mask else None
+            total, nats = self.forward(self.model, x, y, documents, self.recipe.train.loss_chunk)
+        self.scaler.scale(total / targets).backward()
+        self.interval.nats += total.detach()
         size = self.token_bytes[y]
-        self.interval.text_nats += (nats.detach() * (size > 0)).sum()
+        self.interval.text_nats += (nats * (size > 0)).sum()
         self.interval.text_bytes += size.sum()
 
     # -- what is seen of it -----------------------------------------------------------------------------------------
@@ -171,7 +174,14 @@ class Trainer:
     def _score(self, kind: str) -> list[dict[str, Any]]:
         train = self.recipe.train
         scores = score_split(
-            self.model, self.shards, self.sources, "valid", self.encoding, self.device, train.valid_bytes
+            self.model,
+            self.shards,
+            self.sources,
+            "valid",
+            self.encoding,
+            self.device,
+            train.document_mask,
+            train.valid_bytes,
         )
         if not scores:
             return []
@@ -238,9 +248,17 @@ class Trainer:
         say(f"resumed from {last.path}")
 
 
-def losses(model: nn.Module, x: Tensor, y: Tensor) -> Tensor:
-    """-ln p of each target, (B, T); one function, so that the compiler sees model and loss together."""
-    return token_losses(model(x), y)
+def losses(
+    model: Transformer, x: Tensor, y: Tensor, documents: Tensor | None, chunk: int | None
+) -> tuple[Tensor, Tensor]:
+    """The sum of -ln p over the targets, to be differentiated, and -ln p of each (B, T), to be looked at.
+
+    One function, so that the compiler sees model and loss together.
+    """
+    if chunk is not None:
+        return chunked_losses(model.hidden(x, documents), model.head_weight, y, chunk)
+    nats = token_losses(model(x, documents), y)
+    return nats.sum(), nats.detach()
 
 
 def micro_batch(wanted: int | str, config: ModelConfig, sequences: int, device: Device) -> int:
