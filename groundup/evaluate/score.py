@@ -53,7 +53,8 @@ def score(
     """Score packed documents in windows of the model's context, side by side: each token once.
 
     `tokens` (N,) are documents that each finish with the end-of-text token. A token sees what precedes it in its
-    window, or with `document_mask` only what precedes it in its document. Sums are kept in fp64. Unknown characters are in no byte count here: `score_split` knows the text's own.
+    window, or with `document_mask` only what precedes it in its document. Sums are kept in fp64. Unknown characters are
+    in no byte count here: `score_split` knows the text's own.
     """
     was_training = model.training
     model.eval()

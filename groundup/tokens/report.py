@@ -200,7 +200,8 @@ def rungs(vocab_size: int, counted: Row) -> list[Row]:
 def shape(size: str, vocab_size: int) -> ModelConfig:
     """The modern model of a rung, tied, with a vocabulary."""
     model = {"family": "modern", "size": size}
-    return configure(schema.Model.model_validate(model | fill_in(model)), vocab_size)
+    of_family, of_shape = fill_in(model)
+    return configure(schema.Model.model_validate(model | of_family | of_shape), vocab_size)
 
 
 def fitting(context: int, count: Row) -> Row:
