@@ -156,14 +156,15 @@ def initialise(model: Transformer) -> None:
 
     So the stream's variance does not grow with depth (GPT-2, Radford et al. 2019, section 2.3). The head's matrix is
     smaller where the model is wide: a normed hidden state has length sqrt(d), so logits begin with a deviation of at
-    most 0.3, and the loss at ln V + 0.3^2 / 2, an untrained model's.
+    most 0.36 and the loss at ln V + 0.36^2 / 2, within 1 % of ln V for V = 8192. Not smaller still: with 0.3 models of
+    width 384 learnt more slowly in their first 160 steps, with both of two seeds.
     """
     c, head = model.config, model.head_weight
     for name, parameter in model.named_parameters():
         if parameter.dim() < 2:
             nn.init.zeros_(parameter) if name.endswith("bias") else nn.init.ones_(parameter)
         elif parameter is head:
-            nn.init.normal_(parameter, std=min(0.02, 0.3 / c.width**0.5))
+            nn.init.normal_(parameter, std=min(0.02, 0.36 / c.width**0.5))
         else:
             residual = name.endswith("output.weight")
             nn.init.normal_(parameter, std=0.02 / (2 * c.layers) ** 0.5 if residual else 0.02)
