@@ -87,8 +87,8 @@ def measure(rung: str, family: str, device: Device, tokens: int | None, sequence
 
     def forward_backward() -> None:
         with device.autocast():
-            nats = forward(model, batch[:, :-1], batch[:, 1:])
-        nats.mean().backward()
+            total, _ = forward(model, batch[:, :-1], batch[:, 1:], None, None)
+        (total / batch[:, 1:].numel()).backward()
 
     tokens = tokens or recipe.train.tokens_per_update
     passes = seconds(forward_backward, device) * tokens / (sequences * config.context)

@@ -106,6 +106,7 @@ def sweep(resolved: Resolved, axes: dict[str, list[Any]], lab: Path, train: bool
         say(f"sweep: {number} of {len(plans)}: {variant.name}")
         runs = [pipeline.run(one, lab, train_only=True) for one in planned]
         row |= _results(runs, planned[0].recipe, variant, of_bytes)
+        say(f"sweep: {variant.name}: {row['bpb']:.4f} bits per byte")
     rows.sort(key=lambda row: row["bpb"])
     return facts
 

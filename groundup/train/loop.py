@@ -72,6 +72,8 @@ class Trainer:
         self.feed = open_feed(train.feed, stream, device.device)
         self.token_bytes = torch.from_numpy(encoding.token_bytes).to(device.device)
         self.sources = list(recipe.data.sources)
+        if device.compile:
+            torch.compiler.reset()  # of earlier runs in this process: after eight it would give up, and say nothing
         self.forward = torch.compile(losses) if device.compile else losses
         self.micro_batch = micro_batch(train.micro_batch, config, stream.sequences, device)
         self.step, self.seconds, self.best = 0, 0.0, math.inf
