@@ -34,7 +34,15 @@ class Feed:
         return batch
 
     def _batch(self, step: int) -> Tensor:
-        return torch.from_numpy(self.stream.batch(step)).to(self.device)
+        return self._send(self._hold(self.stream.batch(step)))
+
+    def _hold(self, array: np.ndarray) -> Tensor:
+        """In memory from which a GPU can fetch by itself: another copy would wait for all that the GPU has yet to do."""
+        tensor = torch.from_numpy(array)
+        return tensor.pin_memory() if self.device.type == "cuda" else tensor
+
+    def _send(self, tensor: Tensor) -> Tensor:
+        return tensor.to(self.device, non_blocking=True)
 
     def close(self) -> None:
         """Stop what works in the background."""
@@ -47,8 +55,7 @@ class Prefetch(Feed):
         self.line: deque[tuple[int, Future[Tensor]]] = deque()
 
     def _read(self, step: int) -> Tensor:
-        batch = torch.from_numpy(self.stream.batch(step))
-        return batch.pin_memory() if self.device.type == "cuda" else batch
+        return self._hold(self.stream.batch(step))
 
     def _batch(self, step: int) -> Tensor:
         if self.line and self.line[0][0] != step:  # someone went back, or ahead
@@ -59,7 +66,7 @@ class Prefetch(Feed):
         while len(self.line) < AHEAD:
             self.line.append((ahead, self.threads.submit(self._read, ahead)))
             ahead += 1
-        return self.line.popleft()[1].result().to(self.device, non_blocking=True)
+        return self._send(self.line.popleft()[1].result())
 
     def close(self) -> None:
         self.threads.shutdown(cancel_futures=True)
@@ -86,7 +93,7 @@ class Resident(Feed):
     def _batch(self, step: int) -> Tensor:
         source, starts = self.stream.places(step)
         rows = np.stack([starts, self.sizes[source], self.bases[source]])
-        start, size, base = torch.from_numpy(rows).to(self.device, non_blocking=True)[..., None]  # each (B, 1)
+        start, size, base = self._send(self._hold(rows))[..., None]  # each (B, 1)
         return self.tokens[base + (start + self.inside) % size].long() & self.mask
 
 
