@@ -37,7 +37,7 @@ class Feed:
         return self._send(self._hold(self.stream.batch(step)))
 
     def _hold(self, array: np.ndarray) -> Tensor:
-        """In memory from which a GPU can fetch by itself: another copy would wait for all that the GPU has yet to do."""
+        """In pinned memory where there is a GPU: from other memory a copy waits for all that the GPU has yet to do."""
         tensor = torch.from_numpy(array)
         return tensor.pin_memory() if self.device.type == "cuda" else tensor
 
