@@ -189,7 +189,9 @@ def _results(runs: list[Run], recipe: schema.Recipe, variant: Variant, of_bytes:
     seen = train.steps * train.tokens_per_update
     result = {"bpb": mean(scores["all"]), "bpb stderr": _stderr(scores["all"])}
     result |= {f"{source} bpb": mean(values) for source, values in scores.items() if source != "all"}
-    result |= {"layers": config.layers, "feed-forward": config.feed_forward, "model": sum(parameters(config).values())}
+    by_part = parameters(config)
+    result |= {"layers": config.layers, "feed-forward": config.feed_forward, "model": sum(by_part.values())}
+    result |= {"share of parameters": (by_part["embedding"] + by_part.get("head", 0)) / sum(by_part.values())}
     result |= {"tokens seen": seen, "MB seen": seen * variant.mixed_bytes_per_token(of_bytes) / 1e6}
     seconds = [max(row["seconds"] for row in run.metrics()) for run in runs]
     return result | {"seconds": round(mean(seconds), 1), "runs": [run.name for run in runs]}
