@@ -1,6 +1,7 @@
 """Scores are sums over exactly the text: no token twice, none left out, no special token counted."""
 
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,10 +9,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from groundup.evaluate.score import Score, pooled, score
+from groundup.evaluate.score import Score, _first_documents, pooled, score
 from groundup.model.config import ModelConfig
 from groundup.model.transformer import Transformer
 from groundup.tokens.encoding import Encoding
+from groundup.tokens.pack import DOCUMENT
 from groundup.train.precision import choose
 
 END, VOCABULARY, CONTEXT = 0, 50, 16
@@ -60,3 +62,43 @@ def test_scoring_leaves_the_model_in_training_mode() -> None:
     MODEL.train()
     score(MODEL, np.array([3, 4, 5]), ENCODING, CPU, "a")
     assert MODEL.training
+
+
+def test_a_character_that_the_alphabet_lacks_costs_unk_and_a_choice_among_all_of_unicode() -> None:
+    unknown = 7
+    lengths = BYTES.copy()
+    lengths[unknown] = 0
+    tokens = np.array([3, unknown, 5, unknown, END])
+    plain = score(MODEL, np.array(tokens), Encoding(None, END, lengths), CPU, "a")  # type: ignore[arg-type]
+    charged = score(MODEL, tokens, Encoding(None, END, lengths, unknown), CPU, "a")  # type: ignore[arg-type]
+    nats, count, _ = by_hand(tokens.tolist())
+    assert (plain.tokens, charged.tokens) == (2, 4) and count == 4
+    assert charged.nats == pytest.approx(nats + 2 * math.log(1_112_064), rel=1e-6)
+
+
+@pytest.mark.parametrize("limit", [None, 1, 40, 41, 100, 10_000])
+def test_a_limit_in_bytes_takes_the_same_first_documents_whatever_the_tokenizer(
+    tmp_path: Path, limit: int | None
+) -> None:
+    sizes = [40, 25, 60, 10, 200]  # bytes of the documents
+    for name, per_token in (("fine", 1), ("coarse", 5)):
+        for shard, documents in enumerate((sizes[:2], sizes[2:])):
+            records = np.zeros(len(documents), DOCUMENT)
+            parts = [np.array([*[9] * (size // per_token), END], np.uint16) for size in documents]
+            records["bytes"], records["start"] = documents, np.cumsum([0, *map(len, parts[:-1])])
+            np.save(tmp_path / f"{name}.valid.00000-{shard:03}.npy", np.concatenate(parts))
+            np.save(tmp_path / f"{name}.valid.00000-{shard:03}.documents.npy", records)
+    fine, coarse = (_first_documents(tmp_path, name, "valid", limit) for name in ("fine", "coarse"))
+    held = {None: 5, 1: 1, 40: 1, 41: 1, 100: 2, 10_000: 5}[limit]
+    assert fine[1] == coarse[1] == sum(sizes[:held])
+    assert (fine[0] == END).sum() == (coarse[0] == END).sum() == held
+    assert len(fine[0]) == sum(sizes[:held]) + held
+
+
+def test_a_masked_score_is_that_of_each_document_by_itself() -> None:
+    documents = [[3, 4, 5, END], [6, 7, END], [8, 9, 10, 11, END]]  # together shorter than a window
+    apart = [score(MODEL, np.array(one[:-1]), ENCODING, CPU, "a").nats for one in documents]
+    packed = score(MODEL, np.concatenate([np.array(one) for one in documents]), ENCODING, CPU, "a", document_mask=True)
+    open_ = score(MODEL, np.concatenate([np.array(one) for one in documents]), ENCODING, CPU, "a")
+    assert packed.nats == pytest.approx(sum(apart), rel=1e-5)  # rotary positions: only distances matter
+    assert abs(open_.nats - sum(apart)) > 1e-4
