@@ -7,12 +7,18 @@ from groundup.model.config import configure
 from groundup.model.memory import memory
 from groundup.model.size import flops_per_token, forward_flops_per_token, parameters, rule_of_thumb
 from groundup.recipe.load import Resolved, flatten
+from groundup.recipe.schema import Tokenizer
 from groundup.store.artifacts import Artifact
 from groundup.store.runs import Run
 
 # Up to 4 epochs of repeated text change the loss negligibly against new text; beyond that the value of more compute
 # decays to nothing (Muennighoff et al. 2023, "Scaling Data-Constrained Language Models").
 MOST_EPOCHS = 4
+
+
+def vocabulary(part: Tokenizer) -> int:
+    """The size that a tokenizer will have, or for characters may have at most."""
+    return 258 if part.kind == "bytes" else part.vocab_size
 
 
 def describe(resolved: Resolved) -> tuple[dict[str, Any], list[str]]:
@@ -22,7 +28,7 @@ def describe(resolved: Resolved) -> tuple[dict[str, Any], list[str]]:
     """
     values = flatten(resolved.recipe.model_dump(mode="json"))
     train = resolved.recipe.train
-    config = configure(resolved.recipe.model, resolved.recipe.tokenizer.vocab_size)
+    config = configure(resolved.recipe.model, vocabulary(resolved.recipe.tokenizer))
     by_part, forward = parameters(config), forward_flops_per_token(config)
     total, rule = sum(by_part.values()), rule_of_thumb(config)
     sequences = 1 if train.micro_batch == "auto" else train.micro_batch
