@@ -244,6 +244,29 @@ def test_a_run_s_tokenizer_that_was_changed_afterwards_is_refused(
     assert "was changed afterwards [bad-tokenizer]" in capsys.readouterr().err
 
 
+def test_shards_of_another_tokenizer_in_a_run_s_place_are_refused(
+    tiny: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from groundup.store.files import digest
+
+    lab = tmp_path / "lab"
+    assert main(["train", str(tiny), "--lab", str(lab)]) == 0
+    (mine,) = (lab / "artifacts").glob("shards-*")
+    assert main(["train", str(tiny), "tokenizer.vocab_size=280", "--lab", str(lab)]) == 0
+    (other,) = set((lab / "artifacts").glob("shards-*")) - {mine}
+    manifest = json.loads((other / "manifest.json").read_text()) | {
+        "id": mine.name
+    }  # someone knows what they are doing
+    del manifest["sha256"]
+    (other / "manifest.json").write_text(json.dumps(manifest | {"sha256": digest(manifest)}))
+    mine.rename(tmp_path / "aside")
+    other.rename(mine)
+    first = min((lab / "runs").iterdir(), key=lambda path: (path / "lineage.json").stat().st_mtime)
+    capsys.readouterr()
+    assert main(["eval", str(first), "--lab", str(lab)]) == 3
+    assert "does not hold the tokens that the run was trained on" in capsys.readouterr().err
+
+
 def test_a_tokenizer_of_this_lab_is_taken_over(made: dict[str, Artifact], corpus: Artifact, lab: Path) -> None:
     for one in made.values():
         for use in (one.id, str(one.path), str(one.path / FILE)):

@@ -49,7 +49,11 @@ class Run:
         ids = [link["id"] for link in self.lineage()["chain"] if link["id"].startswith("shards-")]
         if not ids:
             raise GroundupError("run-damaged", f"{self.path / 'lineage.json'} names no shards", "train it again")
-        return load(self.path.parent.parent / "artifacts" / ids[0])
+        shards = load(self.path.parent.parent / "artifacts" / ids[0])
+        if shards.manifest["files"] != self.read_json("shards.json").get("files"):
+            what = f"{shards.path} does not hold the tokens that the run was trained on, but others"
+            raise GroundupError("artifact-damaged", what, f"delete {shards.path} and give `groundup run` again")
+        return shards
 
     def metrics(self) -> Iterator[dict[str, Any]]:
         return read_lines(self.path / "metrics.jsonl")
