@@ -86,7 +86,7 @@ def open_trainer(recipe: Recipe, folder: Path) -> Trainer:
     encoding = Encoding(None, 0, sizes)  # type: ignore[arg-type]  # nothing is encoded here
     run = Run(folder / "run")
     run.path.mkdir(exist_ok=True)
-    device = choose(train.device, train.precision, train.compile)
+    device = choose(train.device, train.precision, train.compile, train.tf32)
     return Trainer(run, recipe, folder, {"made-up": 1.0}, encoding, device)
 
 
@@ -162,7 +162,7 @@ def peer(config: ModelConfig, micro_batch: int, tokens: int, device: Device) -> 
 
 
 def peak_of(device: Device, measure: bool) -> Peak | None:
-    return measured(device) if measure else known(device.name, device.precision)
+    return measured(device) if measure else known(device)
 
 
 def measure(rung: str, given: argparse.Namespace, folder: Path) -> list[dict[str, Any]]:
@@ -174,7 +174,7 @@ def measure(rung: str, given: argparse.Namespace, folder: Path) -> list[dict[str
             recipe = recipe_of(rung, family, given, optimizer=optimizer, precision=given.precisions[0])
             config, tokens = configure(recipe.model, given.vocab), recipe.train.tokens_per_update
             trainer = open_trainer(recipe, folder)
-            device, micro_batch = trainer.device, trainer.micro_batch
+            device, micro_batch = trainer.device, trainer.gradients.micro_batch
             forget(device.device)
             ours = rate(trainer.update, tokens, device.device, given.seconds)
             peak_gb = torch.cuda.max_memory_allocated() / 1e9 if device.device.type == "cuda" else None
@@ -212,13 +212,13 @@ def measure(rung: str, given: argparse.Namespace, folder: Path) -> list[dict[str
 def curve(recipe: Recipe, folder: Path, steps: int) -> dict[str, Any]:
     """Loss of each update in nats per token, and with which micro-batch the first and the last of them ran."""
     trainer = open_trainer(recipe, folder)
-    first, losses = trainer.micro_batch, []
+    first, losses = trainer.gradients.micro_batch, []
     for _ in range(steps):
         trainer.update()
         losses.append(float(trainer.interval.nats) / trainer.interval.targets)
         trainer.interval = type(trainer.interval)()
     trainer.feed.close()
-    device, last = trainer.device.device, trainer.micro_batch
+    device, last = trainer.device.device, trainer.gradients.micro_batch
     del trainer
     peak = torch.cuda.max_memory_allocated() / 1e9 if device.type == "cuda" else None
     forget(device)
@@ -236,6 +236,22 @@ def curves(rung: str, given: argparse.Namespace, folder: Path) -> list[dict[str,
                 found.append(about | curve(recipe, folder, given.curve_steps))
                 first = found[-len(given.precisions) :][0] if precision != given.precisions[0] else found[-1]
                 found[-1]["largest_difference"] = apart(first["losses"], found[-1]["losses"])
+    return found
+
+
+def limited(rung: str, given: argparse.Namespace, folder: Path) -> list[dict[str, Any]]:
+    """The same training with all memory, and with the limit: it begins with the same micro-batch."""
+    found = []
+    for family in given.families:
+        for optimizer in given.optimizers:
+            about = {"rung": rung, "family": family, "optimizer": optimizer}
+            how = {"optimizer": optimizer, "precision": given.precisions[0]}
+            free = curve(recipe_of(rung, family, given, **how), folder, given.curve_steps)
+            how |= {"memory_gib": given.limit, "micro_batch": free["micro_batch"][0]}
+            short = curve(recipe_of(rung, family, given, **how), folder, given.curve_steps)
+            found.append(about | {"limit_gib": None, "largest_difference": 0.0} | free)
+            difference = apart(free["losses"], short["losses"])
+            found.append(about | {"limit_gib": given.limit, "largest_difference": difference} | short)
     return found
 
 
@@ -274,7 +290,7 @@ def curve_lines(found: list[dict[str, Any]]) -> list[str]:
     shown = sorted({round(part * (steps - 1) / 9) for part in range(10)})
     lines = [*table(found), "", "loss at update " + " ".join(f"{step + 1:>9,}" for step in shown)]
     for one in found:
-        name = f"{one['rung']} {one['family']} {one.get('precision', '')}"
+        name = f"{one['rung']} {one['family']} {one.get('precision') or one.get('limit_gib') or ''}"
         lines.append(f"{name:24}" + " ".join(f"{one['losses'][step]:9.5f}" for step in shown))
     return lines
 
@@ -297,6 +313,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--measure-peak", action="store_true", help="MFU against a measured rate of matrix products")
     parser.add_argument("--skip-peer", action="store_true")
     parser.add_argument("--curve-steps", type=int, help="print losses of so many updates instead of speeds")
+    parser.add_argument("--limit", type=float, help="GiB of the GPU: the same training with it and without")
     parser.add_argument("--rehearse", action="store_true", help="a tiny shape, to see that everything runs")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     given = parser.parse_args()
@@ -311,7 +328,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         make_up(folder, given.vocab)
-        if given.curve_steps:
+        if given.limit:
+            given.curve_steps = given.curve_steps or 20
+            facts["limit"] = [one for rung in given.rungs for one in limited(rung, given, folder)]
+        elif given.curve_steps:
             facts["curves"] = [one for rung in given.rungs for one in curves(rung, given, folder)]
         else:
             facts["rows"] = [row for rung in given.rungs for row in measure(rung, given, folder)]
@@ -322,7 +342,7 @@ def main() -> None:
         rows = facts["rows"]
         print("\n".join([*table(rows), "", f"{rows[0]['device']}; MFU of {rows[0]['mfu_of']}"]))
     else:
-        print("\n".join(curve_lines(facts["curves"])))
+        print("\n".join(curve_lines(facts.get("limit") or facts["curves"])))
 
 
 if __name__ == "__main__":

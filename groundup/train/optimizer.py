@@ -64,7 +64,8 @@ def build(model: Transformer, train: Train, device: torch.device) -> torch.optim
 
     That is a rule, and was not measured on these models: the theory is one of very wide models whose weights are drawn
     with 1 / sqrt(d), and ours are drawn with 0.02 at most widths. It says nothing about depth, batch size or length of
-    training. The weight decay stays: what it should be at other widths is disputed (Kosson et al. 2025; Qiu et al. 2025).
+    training. The weight decay stays: what it should be at other widths is disputed (Kosson et al. 2025; Qiu et al.
+    2025).
     """
     config = model.config
     kinds: dict[str, list[tuple[str, Tensor]]] = {"matrix": [], "head": [], "embedding": [], "vector": []}

@@ -38,17 +38,14 @@ SECONDS = 0.5  # of measuring
 SIDE = {"cpu": 1024, "mps": 4096, "cuda": 8192}  # of the square matrices that are multiplied
 
 
-def known(name: str, precision: str, tf32: bool = True) -> Peak | None:
-    """The peak that the maker states for a device of this name; None where it is not in the table.
-
-    precision: fp32, bf16 or fp16. tf32: whether fp32 products may be made in TF32.
-    """
-    words = set(re.split(r"[ -]", name))
+def known(device: Device) -> Peak | None:
+    """The peak that the maker states for the device; None where it is not in the table."""
+    words = set(re.split(r"[ -]", device.name))
     if "MIG" in words:  # a slice of a GPU, and its name does not say how large
         return None
     for model, (half, tensor, single), source in KNOWN:
         if words >= set(model.split()):
-            rate = half if precision != "fp32" else tensor if tf32 and tensor else single
+            rate = half if device.precision != "fp32" else tensor if device.tf32 and tensor else single
             return Peak(rate * 1e12, f"{rate:g} TFLOP/s, {source}")
     return None
 
