@@ -340,7 +340,7 @@ def main() -> None:
         return
     if "rows" in facts:
         rows = facts["rows"]
-        print("\n".join([*table(rows), "", f"{rows[0]['device']}; MFU of {rows[0]['mfu_of']}"]))
+        print("\n".join([*table(rows), "", f"{rows[0]['device']}; MFU of {rows[0]['mfu_of'] or 'no known peak'}"]))
     else:
         print("\n".join(curve_lines(facts.get("limit") or facts["curves"])))
 

@@ -32,7 +32,8 @@ def decide(values: dict[str, Any], origins: dict[str, str], layers: list[str]) -
     train = values.get("train")
     if not isinstance(train, dict):
         return
-    given = {key: layers.index(origins[f"train.{key}"]) for key in LENGTHS if train.get(key) is not None}
+    where = {key: origins.get(f"train.{key}") for key in LENGTHS if train.get(key) is not None}
+    given = {key: layers.index(origin) for key, origin in where.items() if origin}  # a mapping has none: refused later
     kept = [key for key, rank in given.items() if rank == max(given.values())]
     if len(kept) > 1 and not _agree(train, kept):
         both = " and ".join(f"train.{key} = {train[key]}" for key in kept)
