@@ -283,13 +283,13 @@ def train(trainer: Trainer, origin: Origin | None = None) -> None:
     Raises GroundupError `interrupted`, `diverged`, `out-of-memory`, `checkpoint-damaged`; OSError when a disk is full.
     """
     plan, device = trainer.recipe.train, trainer.device.device
+    trainer.resume(origin)
     with (
         closing(trainer.feed),
         closing(trainer.mirrors),
         interruptible() as interrupt,
-        profiling(trainer.run, plan.profile, device) as profiler,
+        profiling(trainer.run, None if trainer.stopped else plan.profile, device) as profiler,
     ):
-        trainer.resume(origin)
         if trainer.stopped:
             return
         if trainer.step == trainer.start.step:
