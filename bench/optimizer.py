@@ -24,7 +24,7 @@ from groundup.model.transformer import Transformer
 from groundup.recipe.load import resolve
 from groundup.recipe.schema import Train
 from groundup.train import optimizer
-from groundup.train.loop import losses
+from groundup.train.gradients import losses
 from groundup.train.precision import Device, choose
 
 WARM_UP, MOST, LONG_ENOUGH = 3, 30, 10.0  # calls that do not count, calls that do, seconds after which fewer will do

@@ -179,7 +179,7 @@ def measure_training(device: torch.device, steps: int) -> dict[str, Any]:
     from groundup.recipe.load import resolve
     from groundup.tokens.feed import open_feed
     from groundup.train import optimizer
-    from groundup.train.loop import losses
+    from groundup.train.gradients import losses
 
     recipe = resolve("20m", ["model.dropout=0"]).recipe
     model = Transformer(configure(recipe.model, VOCABULARY)).to(device)

@@ -161,8 +161,14 @@ CODES: dict[str, Explanation] = {
     ),
     "out-of-memory": Explanation(
         ENVIRONMENT,
-        "The device ran out of memory. A smaller train.micro_batch needs less and trains the same model: gradient "
-        "accumulation keeps train.tokens_per_update.",
+        "The device ran out of memory. While training, the micro-batch was halved before, down to one sequence: "
+        "train.activation_checkpointing=full and train.loss_chunk need less memory and train the same model.",
+    ),
+    "cannot-continue": Explanation(
+        USAGE,
+        "train.continue_from names a run that this recipe cannot go on from: its model has another shape, its "
+        "tokenizer, optimizer or tokens per update is another, or it has as many steps behind it as the recipe asks "
+        "for. Steps, tokens and epochs count from the first run's beginning.",
     ),
     "interrupted": Explanation(
         INTERRUPTED,

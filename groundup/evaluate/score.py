@@ -1,6 +1,7 @@
 """Loss, perplexity and bits per byte of a model on packed text."""
 
 import math
+from collections import deque
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from groundup.errors import GroundupError
 from groundup.model.attention import document_ids
 from groundup.model.loss import bits_per_byte, perplexity, token_losses
 from groundup.model.transformer import Transformer
@@ -54,7 +56,8 @@ def score(
 
     `tokens` (N,) are documents that each finish with the end-of-text token. A token sees what precedes it in its
     window, or with `document_mask` only what precedes it in its document. Sums are kept in fp64. Unknown characters are
-    in no byte count here: `score_split` knows the text's own.
+    in no byte count here: `score_split` knows the text's own. Where memory runs out, fewer windows go side by side.
+    Raises GroundupError `out-of-memory` where one does not fit.
     """
     was_training = model.training
     model.eval()
@@ -64,18 +67,25 @@ def score(
     nats, count, size = 0.0, 0, 0
     rows = max(1, BATCH_TOKENS[device.device.type] // context)
     full = (len(padded) - 1) // context
-    groups = [(start, min(full, start + rows), context) for start in range(0, full, rows)]
+    groups = deque((start, min(full, start + rows), context) for start in range(0, full, rows))
     if rest := (len(padded) - 1) % context:
         groups.append((full, full + 1, rest))
-    for first, last, length in groups:
+    while groups:
+        first, last, length = groups.popleft()
         begin = first * context
         batch = np.stack([padded[begin + row * context :][: length + 1] for row in range(last - first)])
         window = torch.from_numpy(batch).to(device.device)
         targets = window[:, 1:]
-        documents = document_ids(window[:, :-1], encoding.end) if document_mask else None
-        with device.autocast():
-            logits = model(window[:, :-1], documents)
-        losses = token_losses(logits, targets)
+        try:
+            losses = _losses(model, window, encoding.end if document_mask else None, device)
+        except torch.OutOfMemoryError:
+            if last - first == 1:
+                raise GroundupError(
+                    "out-of-memory", f"{device.name} has too little memory to score one window", "another device"
+                ) from None
+            middle = (first + last) // 2
+            groups.extendleft([(middle, last, length), (first, middle, length)])
+            continue
         text = lengths[targets] > 0
         if encoding.unknown is not None:
             unknown = targets == encoding.unknown
@@ -86,6 +96,14 @@ def score(
         size += int(lengths[targets].sum())
     model.train(was_training)
     return Score(source, nats, count, size)
+
+
+def _losses(model: Transformer, window: torch.Tensor, end: int | None, device: Device) -> torch.Tensor:
+    """-ln p of each token of windows (B, T + 1) but the first, (B, T); end: what keeps documents apart, if it does."""
+    documents = None if end is None else document_ids(window[:, :-1], end)
+    with device.autocast():
+        logits = model(window[:, :-1], documents)
+    return token_losses(logits, window[:, 1:])
 
 
 def score_split(

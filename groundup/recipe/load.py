@@ -17,6 +17,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from groundup.errors import GroundupError
+from groundup.recipe import length
 from groundup.recipe.rungs import fill_in
 from groundup.recipe.schema import Data, Recipe, Train
 
@@ -246,7 +247,11 @@ def _check_train(train: Train) -> None:
             f"train.adam_learning_rate = {train.adam_learning_rate} is for optimizer muon, and it is adamw",
             "train.optimizer=muon, or leave out train.adam_learning_rate",
         )
-    if train.schedule == "wsd" and train.warmup + round(train.decay * train.steps) > train.steps:
+    if (
+        train.epochs is None
+        and train.schedule == "wsd"
+        and train.warmup + round(train.decay * train.steps) > train.steps
+    ):
         most = 1 - train.warmup / train.steps
         _refuse_conflict(
             f"train.warmup = {train.warmup} steps and train.decay = {train.decay} of {train.steps} steps overlap",
@@ -283,11 +288,13 @@ def resolve(name: str, overrides: list[str] | None = None, model: bool = True) -
     """
     values: dict[str, Any] = {}
     origins: dict[str, str] = {}
-    for origin, layer in _layers(name):
+    layers = list(_layers(name))
+    for origin, layer in layers:
         _merge(values, layer, origin, origins)
     for override in overrides or []:
         _override(values, *_parse_override(override), origins)
     _drop_null_entries(values, origins)
+    length.decide(values, origins, [*(origin for origin, _ in layers), "command line"])
     return validate(values, origins, model)
 
 
@@ -314,7 +321,14 @@ def validate(values: dict[str, Any], origins: dict[str, str] | None = None, need
         )  # before anything is derived, so that every complaint is about a given value
         model = values.get("model") or {}
         of_family, of_shape = fill_in(first.model.model_dump())
-        recipe = Recipe.model_validate(values | {"model": {**model, **of_family, **of_shape}})
+        values = values | {"model": {**model, **of_family, **of_shape}}
+        if first.train.tokens is not None:
+            steps = length.steps_of_tokens(first.train.tokens, first.train.tokens_per_update)
+            values["train"] = values["train"] | {"steps": steps}
+            origins["train.steps"] = "train.tokens"
+        elif first.train.epochs is not None:
+            origins["train.steps"] = "not known before the text is packed"
+        recipe = Recipe.model_validate(values)
     except ValidationError as error:
         raise _refuse(error, origins) from None
     origins |= dict.fromkeys((f"model.{key}" for key in of_family), f"family {recipe.model.family}")

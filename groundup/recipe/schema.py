@@ -162,11 +162,24 @@ class Model(Part):
 
 class Train(Part):
     steps: Positive = 5000
-    """Optimizer updates."""
+    """Optimizer updates, also those of the run that is continued."""
+    tokens: Positive | None = None
+    """Instead of steps: as many as it takes to train on so many tokens."""
+    epochs: Annotated[float, Field(gt=0)] | None = None
+    """Instead of steps: as many as it takes to see the source that is seen most so often."""
+    minutes: Annotated[float, Field(gt=0)] | None = None
+    """Stop after so many minutes of training (scoring and saving not counted), wherever the schedule is then."""
+    patience: Positive | None = None
+    """Stop after so many scorings of the validation split, one after the other, without a better one."""
+    continue_from: Annotated[str, Field(min_length=1)] | None = None
+    """RUN or RUN@STEP of this lab: begin with that checkpoint's weights and optimizer, at the step that follows."""
     tokens_per_update: Positive = 32768
     """Tokens in the global batch; a multiple of model.context."""
     micro_batch: Positive | Literal["auto"] = "auto"
-    """Sequences in one forward pass; gradient accumulation makes up the rest of the global batch."""
+    """Sequences in one forward pass; gradient accumulation makes up the rest of the global batch. auto: as many as fit
+    and pay. Where they do not fit after all, it is halved and the update done again."""
+    memory_gib: Annotated[float, Field(gt=0)] | None = None
+    """Most memory of a CUDA device to use, in GiB (2^30 bytes); null: all that is free. No effect elsewhere."""
     windows: Literal["packed", "documents"] = "packed"
     """Where sequences begin: anywhere, so that each token is read once an epoch, or with a document."""
     document_mask: bool = False
@@ -200,7 +213,10 @@ class Train(Part):
     clip: Annotated[float, Field(gt=0)] = 1.0
     """Largest global norm of the gradient."""
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
-    """auto: bf16 where a GPU has it, fp16 on other CUDA GPUs, else fp32."""
+    """Of matrix products; weights and optimizer are fp32. auto: bf16 where a GPU has it, fp16 on other CUDA GPUs, else
+    fp32."""
+    tf32: bool = True
+    """Products that stay in fp32 may be made in TF32 on a CUDA GPU: faster, with 10 bits of fraction."""
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     compile: bool | Literal["auto"] = "auto"
     """torch.compile; auto: on CUDA only, where the wait for the compiler pays."""
@@ -209,6 +225,13 @@ class Train(Part):
     activation_checkpointing: Literal["none", "selective", "full"] = "none"
     """What is made again in the backward pass to save memory. full: all but each block's input. selective: all but the
     outputs of matrix products and attention."""
+    measure_peak: bool = False
+    """Count MFU against the device's rate of matrix products, measured at the start; false: against what its maker
+    states, where that is known."""
+    track: list[Literal["tensorboard", "trackio", "wandb"]] = []
+    """Where metrics are mirrored besides metrics.jsonl."""
+    profile: Positive | None = None
+    """Steps to profile, after the first five: a trace and a table of the most expensive operations in RUN/profile."""
     log_every: Positive = 10
     valid_every: Positive = 250
     """Steps between scorings of the validation split."""

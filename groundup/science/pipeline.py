@@ -13,7 +13,8 @@ from groundup.console import say
 from groundup.data import corpus as corpora
 from groundup.model.config import configure
 from groundup.model.size import parameters, rule_of_thumb
-from groundup.recipe.load import Resolved
+from groundup.recipe.length import steps_of_epochs
+from groundup.recipe.load import Resolved, validate
 from groundup.recipe.schema import Recipe
 from groundup.science.summary import mixture_lines
 from groundup.store import lineage
@@ -25,9 +26,12 @@ from groundup.tokens.encoding import CONFIG, FILE
 from groundup.tokens.mix import mixture, shares, token_shares
 
 if TYPE_CHECKING:
+    from groundup.train.continuation import Origin
     from groundup.train.precision import Device
 
-TRAIN_VERSION = 3
+TRAIN_VERSION = 4
+# Keys of train that decide neither a batch nor a weight.
+LOOKS = ("feed", "memory_gib", "measure_peak", "track", "profile")
 
 
 @dataclass(frozen=True)
@@ -85,9 +89,36 @@ def _train_counts(inputs: Inputs) -> dict[str, dict[str, int]]:
 def run_of(recipe: Recipe, inputs: Inputs, lab: Path) -> Run:
     """The run of a recipe on its inputs: its name holds a hash of all that decides the weights."""
     part = recipe.model_dump(mode="json", include={"seed": True, "model": True, "train": True})
-    del part["train"]["feed"]  # it changes no batch
+    for key in LOOKS:
+        del part["train"][key]
     identity = [TRAIN_VERSION, part, training_shares(recipe, inputs), inputs.shards.id]
     return Run(lab / "runs" / f"{recipe.name}-{digest(identity)[:8]}")
+
+
+def settle(recipe: Recipe, inputs: Inputs, origin: "Origin | None" = None) -> Recipe:
+    """The recipe with its length in steps, whatever it was given in, and with the step of the run that it continues.
+
+    So two ways of saying the same are one run, and its recipe.yaml says exactly what was trained. Raises GroundupError
+    `recipe-conflict` where steps that are known only now contradict the schedule.
+    """
+    train: dict[str, Any] = {"tokens": None, "epochs": None}
+    if recipe.train.epochs is not None:
+        tokens = {name: counts["tokens"] for name, counts in _train_counts(inputs).items()}
+        share = training_shares(recipe, inputs)
+        train["steps"] = steps_of_epochs(recipe.train.epochs, recipe.train.tokens_per_update, share, tokens)
+    if origin:
+        train["continue_from"] = origin.name
+    values = recipe.model_dump()
+    return validate(values | {"train": values["train"] | train}).recipe
+
+
+def find_origin(recipe: Recipe, lab: Path) -> "Origin | None":
+    """The checkpoint that the recipe begins with, if it continues a run. Raises GroundupError `cannot-continue`."""
+    if recipe.train.continue_from is None:
+        return None
+    from groundup.train import continuation
+
+    return continuation.find_origin(lab, recipe.train.continue_from)
 
 
 def run(resolved: Resolved, lab: Path, train_only: bool = False) -> Run:
@@ -95,8 +126,9 @@ def run(resolved: Resolved, lab: Path, train_only: bool = False) -> Run:
 
     Raises GroundupError with whatever stopped it; what was finished stays, and the same call goes on from there.
     """
-    recipe = resolved.recipe
-    inputs = make_shards(recipe, lab)
+    inputs = make_shards(resolved.recipe, lab)
+    origin = find_origin(resolved.recipe, lab)
+    recipe = settle(resolved.recipe, inputs, origin)
     found = run_of(recipe, inputs, lab)
     with found.lock():
         if found.finished():
@@ -104,19 +136,24 @@ def run(resolved: Resolved, lab: Path, train_only: bool = False) -> Run:
             if not (found.path / "report.html").exists():
                 _report(found)
             return found
-        _train(found, recipe, inputs)
+        step, why = _train(found, recipe, inputs, origin)
         if not train_only:
-            _finish(found, recipe)
+            _finish(found, recipe, step, why)
     return found
 
 
-def _train(found: Run, recipe: Recipe, inputs: Inputs) -> None:
+def _train(found: Run, recipe: Recipe, inputs: Inputs, origin: "Origin | None") -> tuple[int, str | None]:
+    """Returns after which step training ended, and why: steps, minutes or patience."""
+    from groundup.train import continuation
     from groundup.train.loop import Trainer, train
     from groundup.train.precision import choose
 
-    device = choose(recipe.train.device, recipe.train.precision, recipe.train.compile)
+    device = choose(recipe.train.device, recipe.train.precision, recipe.train.compile, recipe.train.tf32)
+    if origin:
+        config = configure(recipe.model, inputs.tokenizer.manifest["counts"]["vocab_size"])
+        continuation.check(origin, recipe.train, config, sha256(inputs.tokenizer.path / FILE))
     if not (found.path / "lineage.json").exists():
-        _create(found, recipe, inputs, device)
+        _create(found, recipe, inputs, device, origin)
     encoding = tokenizer.of_run(found)
     counts = inputs.corpus.manifest["counts"]
     size = sum(parameters(configure(recipe.model, encoding.vocab_size)).values())
@@ -131,10 +168,12 @@ def _train(found: Run, recipe: Recipe, inputs: Inputs) -> None:
     say(f"parameters: {size:,}  steps: {recipe.train.steps:,}  tokens per update: {recipe.train.tokens_per_update:,}")
     for line in mixture_lines(planned_mixture(recipe, inputs)):
         say(line)
-    train(Trainer(found, recipe, inputs.shards.path, training_shares(recipe, inputs), encoding, device))
+    trainer = Trainer(found, recipe, inputs.shards.path, training_shares(recipe, inputs), encoding, device)
+    train(trainer, origin)
+    return trainer.step, trainer.stopped
 
 
-def _create(found: Run, recipe: Recipe, inputs: Inputs, device: "Device") -> None:
+def _create(found: Run, recipe: Recipe, inputs: Inputs, device: "Device", origin: "Origin | None") -> None:
     """Lay out a run directory that explains itself; lineage.json comes last and makes it a run."""
     found.path.mkdir(parents=True, exist_ok=True)
     values = recipe.model_dump(mode="json")
@@ -148,6 +187,12 @@ def _create(found: Run, recipe: Recipe, inputs: Inputs, device: "Device") -> Non
         write_atomic(found.path / "uncommitted.diff", code["diff"])
     config = configure(recipe.model, inputs.tokenizer.manifest["counts"]["vocab_size"])
     this = {"stage": "run", "id": found.name, "sha256": digest(values), "path": str(found.path)}
+    artifacts = lineage.chain(inputs.artifacts)
+    references, earlier = [inputs.shards.reference()], list[dict[str, Any]]()
+    if origin:
+        known = {link["id"] for link in artifacts}
+        references.append(origin.reference())
+        earlier = [link for link in origin.run.lineage()["chain"] if link["id"] not in known]
     facts: dict[str, Any] = {
         "run": found.name,
         "seed": recipe.seed,
@@ -164,19 +209,20 @@ def _create(found: Run, recipe: Recipe, inputs: Inputs, device: "Device") -> Non
         },
         "mix": training_shares(recipe, inputs),
         "epochs": {row["source"]: row["epochs"] for row in planned_mixture(recipe, inputs)},
-        "chain": [*lineage.chain(inputs.artifacts), this | {"inputs": [inputs.shards.reference()]}],
+        "continued_from": origin.name if origin else None,
+        "chain": [*artifacts, *earlier, this | {"inputs": references}],
     }
     write_json(found.path / "lineage.json", facts)
 
 
-def _finish(found: Run, recipe: Recipe) -> None:
+def _finish(found: Run, recipe: Recipe, step: int, why: str | None) -> None:
     """Final evaluation and samples of the best checkpoint, and the report."""
     from groundup.science.judge import evaluate, sample
 
     evaluate(found, "best", list(recipe.evaluate.splits))
     for row in sample(found, "best", recipe.sample):
         found.log_samples(row | {"checkpoint": "final"})
-    found.log_event("finished", step=recipe.train.steps)
+    found.log_event("finished", step=step, because=why)
     _report(found)
 
 

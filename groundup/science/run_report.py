@@ -107,7 +107,8 @@ def state_of(run: RunRecord) -> tuple[str, str, str]:
         case "diverged":
             return f"diverged {step}", "bad", "The loss or a gradient became infinite or not-a-number."
         case "finished":
-            return "finished", "good", step + of
+            because = words(changes[-1], "because", "steps")
+            return "finished", "good", step + of + (f", stopped by train.{because}" if because != "steps" else "")
     latest = max((finite(number(row, "step"), 0) for row in [*run.events, *run.train[-1:]]), default=0)
     return "running", "", f"or ended without a word; the last recorded step is {units.count(latest)}{of}"
 

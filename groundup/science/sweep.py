@@ -141,7 +141,7 @@ def plan(own: Variant, variant: Variant, of_bytes: dict[str, float], target: int
 
     Raises GroundupError `recipe-conflict` where the vocabulary alone has more parameters.
     """
-    train, context = own.recipe.train, own.recipe.model.context
+    train, context = pipeline.settle(own.recipe, own.inputs).train, own.recipe.model.context
     assert context is not None
     per_update = train.tokens_per_update * own.mixed_bytes_per_token(of_bytes)
     mixed = variant.mixed_bytes_per_token(of_bytes)
@@ -151,7 +151,7 @@ def plan(own: Variant, variant: Variant, of_bytes: dict[str, float], target: int
     values["name"] = f"{own.recipe.name[:40]}-{variant.recipe.tokenizer.kind}-{variant.vocab_size}"
     values["seed"] = seed
     values["data"] |= {"mix": of_bytes, "mix_by": "bytes", "temperature": 1.0}
-    values["train"] |= {"tokens_per_update": tokens, "steps": steps}
+    values["train"] |= {"tokens_per_update": tokens, "steps": steps, "tokens": None, "epochs": None}
     values["model"] |= same_size(own.recipe.model, variant.vocab_size, target)
     return validate(values)
 

@@ -7,8 +7,8 @@ weights, bit for bit, as one that was not (on a CPU; GPUs add in varying order).
 
 import math
 import time
-from contextlib import closing
-from dataclasses import dataclass
+from contextlib import closing, nullcontext
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -19,37 +19,28 @@ from groundup.console import duration, say
 from groundup.errors import GroundupError
 from groundup.evaluate.score import score_split
 from groundup.generate.sampler import complete_all
-from groundup.model.attention import document_ids
-from groundup.model.chunked_loss import chunked_losses
-from groundup.model.config import ModelConfig, configure
-from groundup.model.loss import bits_per_byte, perplexity, token_losses
+from groundup.model.config import configure
+from groundup.model.loss import bits_per_byte, perplexity
+from groundup.model.size import flops_per_token
 from groundup.model.transformer import Transformer
 from groundup.recipe.schema import Recipe
-from groundup.store.files import digest
 from groundup.store.runs import Run
 from groundup.tokens.encoding import Encoding
 from groundup.tokens.feed import open_feed
 from groundup.tokens.stream import Stream
-from groundup.train import checkpoint, optimizer
+from groundup.train import checkpoint, memory, optimizer, peak
 from groundup.train.allocator import keep_freed_memory
 from groundup.train.average import Average
+from groundup.train.continuation import Origin, Start
+from groundup.train.gradients import Gradients, out_of_memory
+from groundup.train.instruments import Interval, memory_gb, update_ratios
 from groundup.train.interrupt import interruptible
+from groundup.train.mirror import Mirrors
 from groundup.train.precision import Device
+from groundup.train.profiler import profiling
 from groundup.train.schedule import factor
 
 SILENCE = 30.0  # seconds after which a line is printed even between two `log_every`
-
-
-@dataclass
-class Interval:
-    """What happened since the last log line, summed on the device so that the loop need not wait for it."""
-
-    nats: Tensor | float = 0.0  # over all targets
-    text_nats: Tensor | float = 0.0  # over targets that are text: special tokens count in neither sum of bpb
-    norm: Tensor | float = 0.0  # of the gradient, summed over steps
-    text_bytes: Tensor | int = 0
-    targets: int = 0
-    steps: int = 0
 
 
 class Trainer:
@@ -62,6 +53,7 @@ class Trainer:
         train = recipe.train
         if device.device.type == "cpu":
             keep_freed_memory()
+        memory.limit(train.memory_gib, device.device)
         config = configure(recipe.model, encoding.vocab_size)
         torch.manual_seed(recipe.seed)  # on the CPU, so that every device starts from the same weights
         self.model = Transformer(config, train.activation_checkpointing).to(device.device)
@@ -70,52 +62,45 @@ class Trainer:
         self.scaler = device.scaler()
         stream = Stream(shards, shares, config.context, train.tokens_per_update, recipe.seed, train.windows)
         self.feed = open_feed(train.feed, stream, device.device)
-        self.token_bytes = torch.from_numpy(encoding.token_bytes).to(device.device)
         self.sources = list(recipe.data.sources)
-        if device.compile:
-            torch.compiler.reset()  # of earlier runs in this process: after eight it would give up, and say nothing
-        self.forward = torch.compile(losses) if device.compile else losses
-        self.micro_batch = micro_batch(train.micro_batch, config, stream.sequences, device)
-        self.step, self.seconds, self.best = 0, 0.0, math.inf
+        micro_batch = memory.micro_batch(train, config, stream.sequences, device)
+        self.gradients = Gradients(self.model, recipe, encoding, device, self.scaler, micro_batch)
+        self.peak = peak.measured(device) if train.measure_peak else peak.known(device)
+        self.mirrors = Mirrors(train.track, run, recipe.model_dump(mode="json"))
+        self.start, self.step, self.seconds = Start(), 0, 0.0
+        self.stopped: str | None = None  # why training is over: steps, minutes or patience
+        self.best, self.since_best = math.inf, 0  # lowest validation bpb, and scorings since then
         self.valid_bpb: float | None = None  # at this step, where it was scored
-        self.interval = Interval()
+        self.interval, self.ratios = Interval(), dict[str, Tensor]()
 
     # -- one update -------------------------------------------------------------------------------------------------
 
     def update(self) -> None:
         """One optimizer step on the global batch, in micro-batches. Raises GroundupError `out-of-memory`."""
-        train, now = self.recipe.train, self.interval
-        optimizer.set_factor(self.optimizer, factor(self.step, train))
-        torch.manual_seed(int(digest([self.recipe.seed, self.step])[:15], 16))  # dropout's numbers, by step alone
-        batch = self.feed.batch(self.step)
-        targets = batch[:, 1:].numel()
+        train = self.recipe.train
+        optimizer.set_factor(self.optimizer, self.factor(self.step))
+        now = self.gradients.of(self.feed.batch(self.step), self.step, self.run)
+        self.scaler.unscale_(self.optimizer)
+        norm = nn.utils.clip_grad_norm_(self.model.parameters(), train.clip)
+        if self.scaler.is_enabled():  # it leaves out a step whose gradient has overflowed
+            now.overflows = ~norm.isfinite()
+            norm = norm.where(~now.overflows, 0.0)
+        now.norm = norm
+        shown = (self.step + 1) % train.log_every == 0 or self.step + 1 == train.steps
         try:
-            for start in range(0, len(batch), self.micro_batch):
-                self._accumulate(batch[start : start + self.micro_batch], targets)
-            self.scaler.unscale_(self.optimizer)
-            now.norm += nn.utils.clip_grad_norm_(self.model.parameters(), train.clip)
-            self.scaler.step(self.optimizer)
-        except torch.OutOfMemoryError:
-            what = f"{self.device.name} has too little memory for train.micro_batch = {self.micro_batch} sequences"
-            raise GroundupError("out-of-memory", what, f"train.micro_batch={max(1, self.micro_batch // 2)}") from None
+            with update_ratios(self.model) if shown else nullcontext(dict[str, Tensor]()) as self.ratios:
+                self.scaler.step(self.optimizer)
+        except torch.OutOfMemoryError:  # it may have changed some of the weights, so it cannot be done again
+            raise out_of_memory(self.device, "the optimizer's step") from None
         self.scaler.update()
         self.optimizer.zero_grad(set_to_none=True)
-        now.targets += targets
-        now.steps += 1
+        self.interval.add(now)
         self.step += 1
         if self.average:
             self.average.update(self.step)
 
-    def _accumulate(self, rows: Tensor, targets: int) -> None:
-        x, y = rows[:, :-1], rows[:, 1:]
-        with self.device.autocast():
-            documents = document_ids(x, self.encoding.end) if self.recipe.train.document_mask else None
-            total, nats = self.forward(self.model, x, y, documents, self.recipe.train.loss_chunk)
-        self.scaler.scale(total / targets).backward()
-        self.interval.nats += total.detach()
-        size = self.token_bytes[y]
-        self.interval.text_nats += (nats * (size > 0)).sum()
-        self.interval.text_bytes += size.sum()
+    def factor(self, step: int) -> float:
+        return factor(step, self.recipe.train, self.start.step, self.start.factor)
 
     # -- what is seen of it -----------------------------------------------------------------------------------------
 
@@ -123,26 +108,40 @@ class Trainer:
         """Write and print the interval that took `seconds` of training. Raises GroundupError `diverged`."""
         self.check_finite()
         train, now = self.recipe.train, self.interval
-        loss = float(now.nats) / now.targets
+        loss, rate, overflows = float(now.nats) / now.targets, now.targets / seconds, int(now.overflows)
         row = {
             "kind": "train",
             "step": self.step,
             "loss": loss,
             "bpb": bits_per_byte(float(now.text_nats), int(now.text_bytes)),
-            "lr": train.learning_rate * factor(self.step - 1, train),
-            "grad_norm": float(now.norm) / now.steps,
-            "tokens_per_s": now.targets / seconds,
+            "lr": train.learning_rate * self.factor(self.step - 1),
+            "grad_norm": float(now.norm) / max(1, now.steps - overflows),
+            "overflows": overflows,
+            "update_ratio": {kind: float(ratio) for kind, ratio in self.ratios.items()} or None,
+            "tokens_per_s": rate,
+            "mfu": rate * flops_per_token(self.model.config) / self.peak.flops if self.peak else None,
+            "mfu_of": self.peak.source if self.peak else None,
+            "memory_gb": memory_gb(self.device.device),
+            "micro_batch": self.gradients.micro_batch,
             "data_wait": self.feed.waited / seconds,
             "tokens": self.step * train.tokens_per_update,
             "seconds": self.seconds,
         }
-        self.run.log_metrics(row)
+        self._record(row)
         left = (train.steps - self.step) / now.steps * seconds
+        if train.minutes:
+            left = min(left, max(0.0, 60 * train.minutes + self.start.seconds - self.seconds))
         say(
             f"step {self.step}/{train.steps} loss={loss:.4f} ppl={perplexity(loss):.4g} bpb={row['bpb']:.4f} "
-            f"lr={row['lr']:.2e} tok/s={row['tokens_per_s']:,.0f} eta={duration(left)}"
+            f"lr={row['lr']:.2e} tok/s={rate:,.0f} "
+            + (f"mfu={row['mfu']:.1%} " if row["mfu"] else "")
+            + f"eta={duration(left)}"
         )
         self.interval, self.feed.waited = Interval(), 0.0
+
+    def _record(self, *rows: dict[str, Any]) -> None:
+        self.run.log_metrics(*rows)
+        self.mirrors.put(*rows)
 
     def check_finite(self) -> None:
         """Raise GroundupError `diverged` if a loss or gradient since the last look was not finite.
@@ -150,12 +149,20 @@ class Trainer:
         fp16 steps with an overflowing gradient are skipped by the scaler and are no divergence.
         """
         loss, norm = float(self.interval.nats), float(self.interval.norm)
-        if math.isfinite(loss) and (math.isfinite(norm) or self.scaler.is_enabled()):
+        if math.isfinite(loss) and math.isfinite(norm):
             return
         self.run.log_event("diverged", step=self.step)
         rate = self.recipe.train.learning_rate
         what = f"the {'gradient' if math.isfinite(loss) else 'loss'} is not finite at step {self.step}"
         raise GroundupError("diverged", what, f"a lower train.learning_rate (it is {rate:g}) or a longer train.warmup")
+
+    def over(self, seconds: float) -> str | None:
+        """Why training is over, after so many seconds since `self.seconds` was last brought up to date."""
+        train = self.recipe.train
+        if self.step >= train.steps:
+            return "steps"
+        minutes = (self.seconds + seconds - self.start.seconds) / 60
+        return "minutes" if train.minutes and minutes >= train.minutes else None
 
     def validate(self) -> bool:
         """Score the validation split, also with the weights' average; returns whether the weights are the best so far.
@@ -170,7 +177,9 @@ class Trainer:
                 self._score("valid_average")
         self.valid_bpb = rows[-1]["bpb"]
         better = self.valid_bpb < self.best
-        self.best = min(self.best, self.valid_bpb)
+        self.best, self.since_best = min(self.best, self.valid_bpb), 0 if better else self.since_best + 1
+        if self.recipe.train.patience and self.since_best >= self.recipe.train.patience:
+            self.stopped = self.stopped or "patience"
         return better
 
     def _score(self, kind: str) -> list[dict[str, Any]]:
@@ -189,7 +198,7 @@ class Trainer:
             return []
         about = {"kind": kind, "step": self.step, "seconds": self.seconds}
         rows: list[dict[str, Any]] = [about | score.to_json() for score in scores]
-        self.run.log_metrics(*rows)
+        self._record(*rows)
         parts = " ".join(f"{row['source']}: bpb={row['bpb']:.4f} ppl={row['ppl']:.4g}" for row in rows)
         say(f"{kind.replace('_', ' of the ')} {self.step}/{train.steps} {parts}")
         return rows
@@ -208,7 +217,13 @@ class Trainer:
             "step": self.step,
             "valid_bpb": self.valid_bpb,
             "seconds": self.seconds,
-            "micro_batch": self.micro_batch,
+            "factor": self.factor(self.step - 1) if self.step else 0.0,
+            "start": asdict(self.start),
+            "stopped": self.stopped,
+            "since_best": self.since_best,
+            "micro_batch": self.gradients.micro_batch,
+            "optimizer": self.recipe.train.optimizer,
+            "tokens_per_update": self.recipe.train.tokens_per_update,
             "scaler": self.scaler.state_dict(),
         }
         tensors = optimizer.state_tensors(self.model, self.optimizer)
@@ -219,8 +234,8 @@ class Trainer:
         self.run.log_event("checkpoint", step=self.step, valid_bpb=self.valid_bpb)
         say(f"saved checkpoint {saved.path}")
 
-    def resume(self) -> None:
-        """Go on from the newest whole checkpoint, if there is one.
+    def resume(self, origin: Origin | None = None) -> None:
+        """Go on from the newest whole checkpoint; without one, begin with the other run's that is continued, if any.
 
         Raises GroundupError `checkpoint-damaged` when there are checkpoints and none is whole.
         """
@@ -233,88 +248,75 @@ class Trainer:
                     "checkpoint-damaged", what, f"delete {checkpoint.directory(self.run)} to train from the beginning"
                 )
             self.run.rewind(0)
+            if origin:
+                self._load(origin.checkpoint)
+                self.start = origin.start
+                self.run.log_event("continued", step=self.step, origin=origin.name)
+                say(f"continued from {origin.checkpoint.path}")
             return
         last = found[-1]
-        checkpoint.load_weights(last, self.model)
-        tensors = checkpoint.load_optimizer(last)
-        optimizer.load_state(self.model, self.optimizer, tensors)
-        if self.average:
-            self.average.load_state(tensors)
-        self.scaler.load_state_dict(last.state["scaler"])
-        self.step, self.seconds = last.step, last.state["seconds"]
-        self.micro_batch = last.state["micro_batch"]  # another one would add the gradients in another order
+        self._load(last)
+        self.start, self.stopped = Start(**last.state["start"]), last.state["stopped"]
+        self.gradients.micro_batch = last.state["micro_batch"]  # another one would add the gradients in another order
         best = checkpoint.best(found)
         self.best = best.valid_bpb if best and best.valid_bpb is not None else math.inf
+        self.since_best = last.state["since_best"]
         self.run.rewind(self.step)
         self.run.log_event("resumed", step=self.step)
         say(f"resumed from {last.path}")
 
-
-def losses(
-    model: Transformer, x: Tensor, y: Tensor, documents: Tensor | None, chunk: int | None
-) -> tuple[Tensor, Tensor]:
-    """The sum of -ln p over the targets, to be differentiated, and -ln p of each (B, T), to be looked at.
-
-    One function, so that the compiler sees model and loss together.
-    """
-    if chunk is not None:
-        return chunked_losses(model.hidden(x, documents), model.head_weight, y, chunk)
-    nats = token_losses(model(x, documents), y)
-    return nats.sum(), nats.detach()
+    def _load(self, saved: checkpoint.Checkpoint) -> None:
+        checkpoint.load_weights(saved, self.model)
+        tensors = checkpoint.load_optimizer(saved)
+        optimizer.load_state(self.model, self.optimizer, tensors)
+        if self.average:
+            self.average.load_state(tensors)
+        if self.scaler.is_enabled() and saved.state["scaler"]:
+            self.scaler.load_state_dict(saved.state["scaler"])
+        self.step, self.seconds = saved.step, saved.state["seconds"]
 
 
-def micro_batch(wanted: int | str, config: ModelConfig, sequences: int, device: Device) -> int:
-    """Sequences in one forward pass: as wanted, or the largest divisor of the global batch that should fit."""
-    if isinstance(wanted, int):
-        return min(wanted, sequences)
-    # Activations of a block are some 20 vectors of width d and 6 of the feed-forward's; logits come thrice in fp32.
-    size = 4 if device.precision == "fp32" else 2
-    token = size * config.layers * (20 * config.width + 6 * config.feed_forward) + 12 * config.vocab_size
-    if device.device.type == "cuda":  # half stays free for weights, optimizer and fragments
-        budget = torch.cuda.get_device_properties(device.device).total_memory // 2
-    else:  # larger is hardly faster on a CPU, and a laptop has other things to remember
-        budget = 1_500_000_000
-    tokens = budget // token
-    most = max(1, tokens // config.context)
-    return max(size for size in range(1, sequences + 1) if sequences % size == 0 and size <= most)
-
-
-def train(trainer: Trainer) -> None:
-    """Train to `train.steps`, from where the run's checkpoints left off.
+def train(trainer: Trainer, origin: Origin | None = None) -> None:
+    """Train from where the run's checkpoints, or the run that is continued, left off until `train.steps`,
+    `train.minutes` or `train.patience` say that it is over.
 
     Raises GroundupError `interrupted`, `diverged`, `out-of-memory`, `checkpoint-damaged`; OSError when a disk is full.
     """
-    plan = trainer.recipe.train
-    trainer.resume()
-    if trainer.step >= plan.steps:
-        return
-    if trainer.step == 0:
-        trainer.run.log_event("started")
-    saved = trainer.step
-    with closing(trainer.feed), interruptible() as interrupt:
-        clock = time.monotonic()
-        while trainer.step < plan.steps:
+    plan, device = trainer.recipe.train, trainer.device.device
+    trainer.resume(origin)
+    with (
+        closing(trainer.feed),
+        closing(trainer.mirrors),
+        interruptible() as interrupt,
+        profiling(trainer.run, None if trainer.stopped else plan.profile, device) as profiler,
+    ):
+        if trainer.stopped:
+            return
+        if trainer.step == trainer.start.step:
+            trainer.run.log_event("started", step=trainer.step)
+        saved, clock = trainer.step, time.monotonic()
+        while not trainer.stopped:
             trainer.update()
-            last = trainer.step == plan.steps
-            due = [
-                last or trainer.step % every == 0
+            profiler.step()
+            trainer.stopped = trainer.over(time.monotonic() - clock)
+            logging, validating, saving, sampling = (
+                trainer.stopped is not None or trainer.step % every == 0
                 for every in (plan.log_every, plan.valid_every, plan.checkpoint_every, plan.sample_every)
-            ]
-            logging, validating, saving, sampling = due
+            )
             if logging or validating or saving or sampling or interrupt or time.monotonic() - clock > SILENCE:
-                if trainer.device.device.type == "cuda":
+                if device.type == "cuda":
                     torch.cuda.synchronize()
                 elapsed = time.monotonic() - clock
                 trainer.seconds += elapsed
                 trainer.log(elapsed)
                 trainer.valid_bpb = None
                 best = validating and trainer.validate()
-                if sampling:
+                if sampling or trainer.stopped:
                     trainer.sample()
-                if saving or best or interrupt:
+                if saving or best or interrupt or trainer.stopped:
                     trainer.save()
                     saved = trainer.step
-                if interrupt and not last:
+                if interrupt and not trainer.stopped:
                     trainer.run.log_event("interrupted", step=saved)
                     raise GroundupError(
                         "interrupted",
@@ -322,4 +324,6 @@ def train(trainer: Trainer) -> None:
                         "give the same command again to go on",
                     )
                 clock = time.monotonic()
-    trainer.run.log_event("trained", step=trainer.step)
+    trainer.run.log_event("trained", step=trainer.step, because=trainer.stopped)
+    if trainer.stopped != "steps":
+        say(f"stopped by train.{trainer.stopped} at step {trainer.step} of {plan.steps}")

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import torch
 
+from groundup.console import say
 from groundup.errors import GroundupError
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -15,6 +16,7 @@ class Device:
     device: torch.device
     precision: str  # fp32 | bf16 | fp16: of the matrix products; weights and optimizer stay fp32
     compile: bool
+    tf32: bool = True  # whether CUDA may make in TF32 the products that are left in fp32
 
     @property
     def name(self) -> str:
@@ -32,8 +34,11 @@ class Device:
         return torch.amp.GradScaler(self.device.type, enabled=self.precision == "fp16")
 
 
-def choose(device: str, precision: str = "auto", compile: bool | str = "auto") -> Device:
-    """Resolve `auto`. Raises GroundupError `no-device` for what the machine does not have."""
+def choose(device: str, precision: str = "auto", compile: bool | str = "auto", tf32: bool = True) -> Device:
+    """Resolve `auto`, and set for the whole process whether CUDA uses TF32.
+
+    Raises GroundupError `no-device` for what the machine does not have.
+    """
     have = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if device == "auto":
         device = next(kind for kind in ("cuda", "mps", "cpu") if have[kind])
@@ -47,8 +52,14 @@ def choose(device: str, precision: str = "auto", compile: bool | str = "auto") -
             precision = "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
     if precision == "fp16" and device == "cpu":
         raise GroundupError("no-device", "train.precision = fp16 needs a GPU", "train.precision=fp32 or bf16")
+    if precision == "bf16" and device == "cpu" and not cpu_has_bf16():
+        say("warning: this CPU has no arithmetic for bf16: train.precision = fp32 is faster here")
     if device == "cuda":
-        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = (
-            True  # for what autocast leaves in fp32
-        )
-    return Device(torch.device(device), precision, device == "cuda" if compile == "auto" else bool(compile))
+        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = tf32
+    return Device(torch.device(device), precision, device == "cuda" if compile == "auto" else bool(compile), tf32)
+
+
+def cpu_has_bf16() -> bool:
+    """Whether the CPU multiplies in bf16 (AVX-512 BF16, AMX, ARM's BF16); True where PyTorch cannot tell."""
+    tell = getattr(torch.cpu, "get_capabilities", None)
+    return tell is None or any(has for name, has in tell().items() if "bf16" in name)

@@ -1,0 +1,103 @@
+"""Gradients of a global batch, a micro-batch at a time; of a smaller one where memory runs out."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from groundup.console import say
+from groundup.errors import GroundupError
+from groundup.model.attention import document_ids
+from groundup.model.chunked_loss import chunked_losses
+from groundup.model.loss import token_losses
+from groundup.model.transformer import Transformer
+from groundup.recipe.schema import Recipe
+from groundup.store.files import digest
+from groundup.store.runs import Run
+from groundup.tokens.encoding import Encoding
+from groundup.train import memory
+from groundup.train.instruments import Interval
+from groundup.train.precision import Device
+
+
+def losses(
+    model: Transformer, x: Tensor, y: Tensor, documents: Tensor | None, chunk: int | None
+) -> tuple[Tensor, Tensor]:
+    """The sum of -ln p over the targets, to be differentiated, and -ln p of each (B, T), to be looked at.
+
+    One function, so that the compiler sees model and loss together.
+    """
+    if chunk is not None:
+        return chunked_losses(model.hidden(x, documents), model.head_weight, y, chunk)
+    nats = token_losses(model(x, documents), y)
+    return nats.sum(), nats.detach()
+
+
+def forward_of(device: Device) -> Callable[..., tuple[Tensor, Tensor]]:
+    """`losses`, compiled where the device is for that: for each shape by itself, as there is hardly more than one."""
+    if not device.compile:
+        return losses
+    torch.compiler.reset()  # of earlier shapes and runs: after eight it would give up, and say nothing
+    return torch.compile(losses, dynamic=False)
+
+
+class Gradients:
+    """What adds the gradients of batches to a model's parameters, `micro_batch` sequences in a pass."""
+
+    def __init__(
+        self,
+        model: Transformer,
+        recipe: Recipe,
+        encoding: Encoding,
+        device: Device,
+        scaler: torch.amp.GradScaler,
+        micro_batch: int,
+    ) -> None:
+        self.model, self.recipe, self.device, self.scaler = model, recipe, device, scaler
+        self.end = encoding.end
+        self.token_bytes = torch.from_numpy(encoding.token_bytes).to(device.device)
+        self.forward, self.micro_batch = forward_of(device), micro_batch
+
+    def of(self, batch: Tensor, step: int, run: Run) -> Interval:
+        """Gradients of the mean loss of a batch (B, T + 1), and its sums.
+
+        Where memory runs out, all of it is done again from its beginning with smaller micro-batches: nothing of the
+        attempt stays, and the random numbers are the same. Raises GroundupError `out-of-memory` after 1.
+        """
+        while True:
+            torch.manual_seed(int(digest([self.recipe.seed, step])[:15], 16))  # dropout's numbers, by step alone
+            try:
+                now = Interval(targets=batch[:, 1:].numel(), steps=1)
+                for rows in batch.split(self.micro_batch):
+                    self._accumulate(rows, now)
+                return now
+            except torch.OutOfMemoryError:
+                pass  # the exception holds tensors: their memory can be given back when it is gone
+            self.model.zero_grad(set_to_none=True)
+            memory.release(self.device.device)
+            self._halve(len(batch), step, run)
+
+    def _accumulate(self, rows: Tensor, now: Interval) -> None:
+        x, y = rows[:, :-1], rows[:, 1:]
+        train = self.recipe.train
+        with self.device.autocast():
+            documents = document_ids(x, self.end) if train.document_mask else None
+            total, nats = self.forward(self.model, x, y, documents, train.loss_chunk)
+        self.scaler.scale(total / now.targets).backward()
+        now.nats += total.detach()
+        size = self.token_bytes[y]
+        now.text_nats += (nats * (size > 0)).sum()
+        now.text_bytes += size.sum()
+
+    def _halve(self, sequences: int, step: int, run: Run) -> None:
+        before, size = self.micro_batch, memory.smaller(self.micro_batch, sequences)
+        if size is None:
+            raise out_of_memory(self.device, "one sequence")
+        run.log_event("halved", step=step, before=before, micro_batch=size)
+        say(f"out of memory in update {step + 1} with micro-batches of {before}: going on with {size}")
+        self.micro_batch, self.forward = size, forward_of(self.device)
+
+
+def out_of_memory(device: Device, what: str) -> GroundupError:
+    fix = "train.activation_checkpointing=full, train.loss_chunk=2048, or a smaller model"
+    return GroundupError("out-of-memory", f"{device.name} has too little memory for {what}", fix)
