@@ -20,7 +20,7 @@ FILE = "tokenizer.json"
 CONFIG = "tokenizer_config.json"  # what transformers wants to know besides
 END, PAD, UNKNOWN = "<|endoftext|>", "<|pad|>", "<|unk|>"  # ids 0, 1 and, for the kinds that need it, 2
 
-PART = 20_000  # characters
+PART = 3_000  # characters
 BREAK = re.compile(r"\n(?=\S)")
 
 # Text that a damaged or lossy tokenizer changes: white space, marks that combine, special tokens' names, every byte.
