@@ -202,6 +202,9 @@ class Train(Part):
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
     """auto: bf16 where a GPU has it, fp16 on other CUDA GPUs, else fp32."""
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    parallel: Literal["auto", "ddp", "fsdp"] = "auto"
+    """How several processes share a model. ddp: each holds all of it. fsdp: each holds a part of weights, gradients and
+    optimizer state, for what outgrows a card; auto: ddp. Their number is the launcher's, and changes no batch."""
     compile: bool | Literal["auto"] = "auto"
     """torch.compile; auto: on CUDA only, where the wait for the compiler pays."""
     loss_chunk: Positive | None = None

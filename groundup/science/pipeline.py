@@ -3,6 +3,7 @@
 Each stage is made once for what it depends on, so asking for the end of the chain does only what is missing.
 """
 
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,7 @@ from groundup.console import say
 from groundup.data import corpus as corpora
 from groundup.model.config import configure
 from groundup.model.size import parameters, rule_of_thumb
+from groundup.processes import here
 from groundup.recipe.load import Resolved
 from groundup.recipe.schema import Recipe
 from groundup.science.summary import mixture_lines
@@ -85,17 +87,34 @@ def _train_counts(inputs: Inputs) -> dict[str, dict[str, int]]:
 def run_of(recipe: Recipe, inputs: Inputs, lab: Path) -> Run:
     """The run of a recipe on its inputs: its name holds a hash of all that decides the weights."""
     part = recipe.model_dump(mode="json", include={"seed": True, "model": True, "train": True})
-    del part["train"]["feed"]  # it changes no batch
+    for key in ("feed", "parallel"):  # they change no batch and no update
+        del part["train"][key]
     identity = [TRAIN_VERSION, part, training_shares(recipe, inputs), inputs.shards.id]
     return Run(lab / "runs" / f"{recipe.name}-{digest(identity)[:8]}")
 
 
-def run(resolved: Resolved, lab: Path, train_only: bool = False) -> Run:
+def run(resolved: Resolved, lab: Path, train_only: bool = False) -> Run | None:
     """Do everything that a recipe asks for and that is not done yet; returns its run.
 
-    Raises GroundupError with whatever stopped it; what was finished stays, and the same call goes on from there.
+    Of several processes the leading one does it all, and the others train with it and return None. Raises GroundupError
+    with whatever stopped it; what was finished stays, and the same call goes on from there.
     """
-    recipe = resolved.recipe
+    with _together(resolved.recipe):
+        if here().rank == 0:
+            return _lead(resolved.recipe, lab, train_only)
+        _follow(resolved.recipe)
+        return None
+
+
+def _together(recipe: Recipe) -> AbstractContextManager:
+    if here().world == 1:
+        return nullcontext()
+    from groundup.train.parallel import job
+
+    return job(recipe.train.device)
+
+
+def _lead(recipe: Recipe, lab: Path, train_only: bool) -> Run:
     inputs = make_shards(recipe, lab)
     found = run_of(recipe, inputs, lab)
     with found.lock():
@@ -103,6 +122,7 @@ def run(resolved: Resolved, lab: Path, train_only: bool = False) -> Run:
             say(f"run: {found.path} is finished, nothing to do")
             if not (found.path / "report.html").exists():
                 _report(found)
+            _tell_followers(None)
             return found
         _train(found, recipe, inputs)
         if not train_only:
@@ -110,7 +130,30 @@ def run(resolved: Resolved, lab: Path, train_only: bool = False) -> Run:
     return found
 
 
+def _tell_followers(value: dict[str, Any] | None) -> None:
+    if here().world > 1:
+        from groundup.train.parallel import tell
+
+        tell(value)
+
+
+def _follow(recipe: Recipe) -> None:
+    """Wait until the leading process has made everything, and train with it."""
+    from groundup.train.loop import Trainer, train
+    from groundup.train.parallel import Unwritten, hear, leave
+    from groundup.train.precision import choose
+
+    told = hear()
+    if told is None:
+        return
+    found = Unwritten(Path(told["run"]))
+    device = choose(recipe.train.device, recipe.train.precision, recipe.train.compile)
+    train(Trainer(found, recipe, Path(told["shards"]), told["shares"], tokenizer.of_run(found), device))
+    leave()
+
+
 def _train(found: Run, recipe: Recipe, inputs: Inputs) -> None:
+    from groundup.train import parallel
     from groundup.train.loop import Trainer, train
     from groundup.train.precision import choose
 
@@ -126,12 +169,15 @@ def _train(found: Run, recipe: Recipe, inputs: Inputs) -> None:
     if recipe.train.warmup >= recipe.train.steps:
         say(f"warning: train.warmup = {recipe.train.warmup} is not below train.steps: the rate never reaches its peak")
     say(f"run: {found.path}")
-    say(f"device: {device.device.type} ({device.name}), {device.precision}")
+    say(f"device: {device.device.type} ({device.name}), {device.precision}{parallel.words(recipe.train.parallel)}")
     say(f"vocabulary size: {encoding.vocab_size:,}  documents: {documents:,}  characters: {characters:,}")
     say(f"parameters: {size:,}  steps: {recipe.train.steps:,}  tokens per update: {recipe.train.tokens_per_update:,}")
     for line in mixture_lines(planned_mixture(recipe, inputs)):
         say(line)
-    train(Trainer(found, recipe, inputs.shards.path, training_shares(recipe, inputs), encoding, device))
+    shares = training_shares(recipe, inputs)
+    parallel.tell({"run": str(found.path), "shards": str(inputs.shards.path), "shares": shares})
+    train(Trainer(found, recipe, inputs.shards.path, shares, encoding, device))
+    parallel.leave()
 
 
 def _create(found: Run, recipe: Recipe, inputs: Inputs, device: "Device") -> None:

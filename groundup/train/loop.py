@@ -2,7 +2,8 @@
 
 A step is a pure function of the weights, the optimizer's state and the step's number: the batch comes from the stream
 by number, and the random numbers of dropout are seeded by it. So a run that was killed and resumed ends with the same
-weights, bit for bit, as one that was not (on a CPU; GPUs add in varying order).
+weights, bit for bit, as one that was not (on a CPU; GPUs add in varying order). Several processes (parallel.py) take
+each step together, each with its share of the batch, and add up to the same.
 """
 
 import math
@@ -30,10 +31,11 @@ from groundup.store.runs import Run
 from groundup.tokens.encoding import Encoding
 from groundup.tokens.feed import open_feed
 from groundup.tokens.stream import Stream
-from groundup.train import checkpoint, optimizer
+from groundup.train import checkpoint, optimizer, parallel
 from groundup.train.allocator import keep_freed_memory
 from groundup.train.average import Average
 from groundup.train.interrupt import interruptible
+from groundup.train.objective import exchange, objective
 from groundup.train.precision import Device
 from groundup.train.schedule import factor
 
@@ -65,16 +67,17 @@ class Trainer:
         config = configure(recipe.model, encoding.vocab_size)
         torch.manual_seed(recipe.seed)  # on the CPU, so that every device starts from the same weights
         self.model = Transformer(config, train.activation_checkpointing).to(device.device)
+        if device.compile:
+            torch.compiler.reset()  # of earlier runs in this process: after eight it would give up, and say nothing
+        self.objective = objective(self.model, losses, device.compile)
         self.optimizer = optimizer.build(self.model, train, device.device)
         self.average = Average(self.model, train.ema) if train.ema else None
         self.scaler = device.scaler()
-        stream = Stream(shards, shares, config.context, train.tokens_per_update, recipe.seed, train.windows)
+        place = (parallel.rank(), parallel.world())
+        stream = Stream(shards, shares, config.context, train.tokens_per_update, recipe.seed, train.windows, *place)
         self.feed = open_feed(train.feed, stream, device.device)
         self.token_bytes = torch.from_numpy(encoding.token_bytes).to(device.device)
         self.sources = list(recipe.data.sources)
-        if device.compile:
-            torch.compiler.reset()  # of earlier runs in this process: after eight it would give up, and say nothing
-        self.forward = torch.compile(losses) if device.compile else losses
         self.micro_batch = micro_batch(train.micro_batch, config, stream.sequences, device)
         self.step, self.seconds, self.best = 0, 0.0, math.inf
         self.valid_bpb: float | None = None  # at this step, where it was scored
@@ -86,12 +89,15 @@ class Trainer:
         """One optimizer step on the global batch, in micro-batches. Raises GroundupError `out-of-memory`."""
         train, now = self.recipe.train, self.interval
         optimizer.set_factor(self.optimizer, factor(self.step, train))
-        torch.manual_seed(int(digest([self.recipe.seed, self.step])[:15], 16))  # dropout's numbers, by step alone
+        # Dropout's numbers, by step alone; other sequences have others.
+        place = [self.recipe.seed, self.step, *([parallel.rank()] if parallel.rank() else [])]
+        torch.manual_seed(int(digest(place)[:15], 16))
         batch = self.feed.batch(self.step)
         targets = batch[:, 1:].numel()
         try:
             for start in range(0, len(batch), self.micro_batch):
-                self._accumulate(batch[start : start + self.micro_batch], targets)
+                with exchange(self.objective, start + self.micro_batch >= len(batch)):
+                    self._accumulate(batch[start : start + self.micro_batch], targets)
             self.scaler.unscale_(self.optimizer)
             now.norm += nn.utils.clip_grad_norm_(self.model.parameters(), train.clip)
             self.scaler.step(self.optimizer)
@@ -110,8 +116,8 @@ class Trainer:
         x, y = rows[:, :-1], rows[:, 1:]
         with self.device.autocast():
             documents = document_ids(x, self.encoding.end) if self.recipe.train.document_mask else None
-            total, nats = self.forward(self.model, x, y, documents, self.recipe.train.loss_chunk)
-        self.scaler.scale(total / targets).backward()
+            total, nats = self.objective(x, y, documents, self.recipe.train.loss_chunk)
+        self.scaler.scale(total / targets).backward()  # of as many targets in each process: their mean is the batch's
         self.interval.nats += total.detach()
         size = self.token_bytes[y]
         self.interval.text_nats += (nats * (size > 0)).sum()
@@ -121,14 +127,16 @@ class Trainer:
 
     def log(self, seconds: float) -> None:
         """Write and print the interval that took `seconds` of training. Raises GroundupError `diverged`."""
-        self.check_finite()
         train, now = self.recipe.train, self.interval
-        loss = float(now.nats) / now.targets
+        sums = parallel.summed([now.nats, now.text_nats, now.text_bytes, now.targets])
+        now.nats, now.text_nats, now.text_bytes, now.targets = sums[0], sums[1], int(sums[2]), int(sums[3])
+        self.check_finite()
+        loss = now.nats / now.targets
         row = {
             "kind": "train",
             "step": self.step,
             "loss": loss,
-            "bpb": bits_per_byte(float(now.text_nats), int(now.text_bytes)),
+            "bpb": bits_per_byte(now.text_nats, now.text_bytes),
             "lr": train.learning_rate * factor(self.step - 1, train),
             "grad_norm": float(now.norm) / now.steps,
             "tokens_per_s": now.targets / seconds,
@@ -162,18 +170,21 @@ class Trainer:
 
         It is the weights that are judged, since it is they that are kept as the model.
         """
-        rows = self._score("valid")
-        if not rows:
-            return False
+        self.valid_bpb = self._score("valid")
         if self.average:
             with self.average.in_use():
                 self._score("valid_average")
-        self.valid_bpb = rows[-1]["bpb"]
+        if self.valid_bpb is None:
+            return False
         better = self.valid_bpb < self.best
         self.best = min(self.best, self.valid_bpb)
         return better
 
-    def _score(self, kind: str) -> list[dict[str, Any]]:
+    def _score(self, kind: str) -> float | None:
+        """Bits per byte of all validation text, None where there is none; the leading process scores for all."""
+        return parallel.lead(lambda: self._write_scores(kind))
+
+    def _write_scores(self, kind: str) -> float | None:
         train = self.recipe.train
         scores = score_split(
             self.model,
@@ -186,16 +197,19 @@ class Trainer:
             train.valid_bytes,
         )
         if not scores:
-            return []
+            return None
         about = {"kind": kind, "step": self.step, "seconds": self.seconds}
         rows: list[dict[str, Any]] = [about | score.to_json() for score in scores]
         self.run.log_metrics(*rows)
         parts = " ".join(f"{row['source']}: bpb={row['bpb']:.4f} ppl={row['ppl']:.4g}" for row in rows)
         say(f"{kind.replace('_', ' of the ')} {self.step}/{train.steps} {parts}")
-        return rows
+        return rows[-1]["bpb"]
 
     def sample(self) -> None:
         """Complete the fixed prompts, so that one can watch the model learn to write."""
+        parallel.lead(self._write_samples)
+
+    def _write_samples(self) -> None:
         rows = complete_all(self.model, self.encoding, self.recipe.sample, self.device)
         self.run.log_samples(*({"step": self.step, **row} for row in rows))
         say(f"sample: {' '.join(rows[0]['text'].split())[:200]}")
@@ -203,12 +217,17 @@ class Trainer:
     # -- what is kept of it -----------------------------------------------------------------------------------------
 
     def save(self) -> None:
+        """Write a checkpoint. Raises GroundupError `diverged`."""
         self.check_finite()
+        parallel.lead(self._write_checkpoint)
+
+    def _write_checkpoint(self) -> None:
         state = {
             "step": self.step,
             "valid_bpb": self.valid_bpb,
             "seconds": self.seconds,
             "micro_batch": self.micro_batch,
+            "processes": parallel.world(),
             "scaler": self.scaler.state_dict(),
         }
         tensors = optimizer.state_tensors(self.model, self.optimizer)
@@ -222,8 +241,31 @@ class Trainer:
     def resume(self) -> None:
         """Go on from the newest whole checkpoint, if there is one.
 
-        Raises GroundupError `checkpoint-damaged` when there are checkpoints and none is whole.
+        It may have been made by another number of processes. Raises GroundupError `checkpoint-damaged` when there are
+        checkpoints and none is whole.
         """
+        newest = parallel.lead(self._newest)
+        if newest is None:
+            self.run.rewind(0)
+            return
+        last = checkpoint.Checkpoint(Path(newest["path"]), newest["state"])
+        checkpoint.load_weights(last, self.model)
+        tensors = checkpoint.load_optimizer(last)
+        optimizer.load_state(self.model, self.optimizer, tensors)
+        if self.average:
+            self.average.load_state(tensors)
+        self.scaler.load_state_dict(last.state["scaler"])
+        self.step, self.seconds = last.step, last.state["seconds"]
+        before, now = last.state["processes"], parallel.world()
+        if before == now:
+            self.micro_batch = last.state["micro_batch"]  # another one would add the gradients in another order
+        self.best = math.inf if newest["best"] is None else newest["best"]
+        self.run.rewind(self.step)
+        self.run.log_event("resumed", step=self.step, processes=now, processes_before=before)
+        say(f"resumed from {last.path}" + (f", which {before} processes wrote, with {now}" if before != now else ""))
+
+    def _newest(self) -> dict[str, Any] | None:
+        """The newest whole checkpoint and the best score of all."""
         found, problems = checkpoint.whole(self.run)
         checkpoint.warn(problems)
         if not found:
@@ -232,22 +274,9 @@ class Trainer:
                 raise GroundupError(
                     "checkpoint-damaged", what, f"delete {checkpoint.directory(self.run)} to train from the beginning"
                 )
-            self.run.rewind(0)
-            return
-        last = found[-1]
-        checkpoint.load_weights(last, self.model)
-        tensors = checkpoint.load_optimizer(last)
-        optimizer.load_state(self.model, self.optimizer, tensors)
-        if self.average:
-            self.average.load_state(tensors)
-        self.scaler.load_state_dict(last.state["scaler"])
-        self.step, self.seconds = last.step, last.state["seconds"]
-        self.micro_batch = last.state["micro_batch"]  # another one would add the gradients in another order
+            return None
         best = checkpoint.best(found)
-        self.best = best.valid_bpb if best and best.valid_bpb is not None else math.inf
-        self.run.rewind(self.step)
-        self.run.log_event("resumed", step=self.step)
-        say(f"resumed from {last.path}")
+        return {"path": str(found[-1].path), "state": found[-1].state, "best": best.valid_bpb if best else None}
 
 
 def losses(
@@ -301,7 +330,8 @@ def train(trainer: Trainer) -> None:
                 for every in (plan.log_every, plan.valid_every, plan.checkpoint_every, plan.sample_every)
             ]
             logging, validating, saving, sampling = due
-            if logging or validating or saving or sampling or interrupt or time.monotonic() - clock > SILENCE:
+            stopping, silent = parallel.agree(bool(interrupt), time.monotonic() - clock > SILENCE)
+            if logging or validating or saving or sampling or stopping or silent:
                 if trainer.device.device.type == "cuda":
                     torch.cuda.synchronize()
                 elapsed = time.monotonic() - clock
@@ -311,10 +341,10 @@ def train(trainer: Trainer) -> None:
                 best = validating and trainer.validate()
                 if sampling:
                     trainer.sample()
-                if saving or best or interrupt:
+                if saving or best or stopping:
                     trainer.save()
                     saved = trainer.step
-                if interrupt and not last:
+                if stopping and not last:
                     trainer.run.log_event("interrupted", step=saved)
                     raise GroundupError(
                         "interrupted",
