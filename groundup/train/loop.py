@@ -35,9 +35,10 @@ from groundup.train import checkpoint, optimizer, parallel
 from groundup.train.allocator import keep_freed_memory
 from groundup.train.average import Average
 from groundup.train.interrupt import interruptible
-from groundup.train.objective import exchange, objective
+from groundup.train.objective import exchange, mode, objective
 from groundup.train.precision import Device
 from groundup.train.schedule import factor
+from groundup.train.sharding import whole, whole_model
 
 SILENCE = 30.0  # seconds after which a line is printed even between two `log_every`
 
@@ -69,7 +70,7 @@ class Trainer:
         self.model = Transformer(config, train.activation_checkpointing).to(device.device)
         if device.compile:
             torch.compiler.reset()  # of earlier runs in this process: after eight it would give up, and say nothing
-        self.objective = objective(self.model, losses, device.compile)
+        self.objective = objective(self.model, losses, mode(train.parallel, device.precision), device)
         self.optimizer = optimizer.build(self.model, train, device.device)
         self.average = Average(self.model, train.ema) if train.ema else None
         self.scaler = device.scaler()
@@ -78,7 +79,8 @@ class Trainer:
         self.feed = open_feed(train.feed, stream, device.device)
         self.token_bytes = torch.from_numpy(encoding.token_bytes).to(device.device)
         self.sources = list(recipe.data.sources)
-        self.micro_batch = micro_batch(train.micro_batch, config, stream.sequences, device)
+        size = micro_batch(train.micro_batch, config, stream.sequences, device)
+        self.micro_batch = parallel.lead(lambda: size)  # the same everywhere: FSDP's processes go through it together
         self.step, self.seconds, self.best = 0, 0.0, math.inf
         self.valid_bpb: float | None = None  # at this step, where it was scored
         self.interval = Interval()
@@ -99,7 +101,7 @@ class Trainer:
                 with exchange(self.objective, start + self.micro_batch >= len(batch)):
                     self._accumulate(batch[start : start + self.micro_batch], targets)
             self.scaler.unscale_(self.optimizer)
-            now.norm += nn.utils.clip_grad_norm_(self.model.parameters(), train.clip)
+            now.norm += whole(nn.utils.clip_grad_norm_(self.model.parameters(), train.clip))
             self.scaler.step(self.optimizer)
         except torch.OutOfMemoryError:
             what = f"{self.device.name} has too little memory for train.micro_batch = {self.micro_batch} sequences"
@@ -182,12 +184,13 @@ class Trainer:
 
     def _score(self, kind: str) -> float | None:
         """Bits per byte of all validation text, None where there is none; the leading process scores for all."""
-        return parallel.lead(lambda: self._write_scores(kind))
+        model = whole_model(self.model)
+        return parallel.lead(self._write_scores, model, kind)
 
-    def _write_scores(self, kind: str) -> float | None:
+    def _write_scores(self, model: Transformer, kind: str) -> float | None:
         train = self.recipe.train
         scores = score_split(
-            self.model,
+            model,
             self.shards,
             self.sources,
             "valid",
@@ -207,10 +210,11 @@ class Trainer:
 
     def sample(self) -> None:
         """Complete the fixed prompts, so that one can watch the model learn to write."""
-        parallel.lead(self._write_samples)
+        model = whole_model(self.model)
+        parallel.lead(self._write_samples, model)
 
-    def _write_samples(self) -> None:
-        rows = complete_all(self.model, self.encoding, self.recipe.sample, self.device)
+    def _write_samples(self, model: Transformer) -> None:
+        rows = complete_all(model, self.encoding, self.recipe.sample, self.device)
         self.run.log_samples(*({"step": self.step, **row} for row in rows))
         say(f"sample: {' '.join(rows[0]['text'].split())[:200]}")
 
@@ -219,9 +223,12 @@ class Trainer:
     def save(self) -> None:
         """Write a checkpoint. Raises GroundupError `diverged`."""
         self.check_finite()
-        parallel.lead(self._write_checkpoint)
+        model, tensors = whole_model(self.model), optimizer.state_tensors(self.model, self.optimizer)
+        if self.average:
+            tensors |= self.average.state_tensors()
+        parallel.lead(self._write_checkpoint, model, tensors)
 
-    def _write_checkpoint(self) -> None:
+    def _write_checkpoint(self, model: Transformer, tensors: dict[str, Tensor]) -> None:
         state = {
             "step": self.step,
             "valid_bpb": self.valid_bpb,
@@ -230,10 +237,7 @@ class Trainer:
             "processes": parallel.world(),
             "scaler": self.scaler.state_dict(),
         }
-        tensors = optimizer.state_tensors(self.model, self.optimizer)
-        if self.average:
-            tensors |= self.average.state_tensors()
-        saved = checkpoint.save(self.run, self.model, tensors, state)
+        saved = checkpoint.save(self.run, model, tensors, state)
         checkpoint.retire(self.run, self.recipe.train.keep)
         self.run.log_event("checkpoint", step=self.step, valid_bpb=self.valid_bpb)
         say(f"saved checkpoint {saved.path}")

@@ -10,8 +10,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from groundup.errors import GroundupError
 from groundup.model.transformer import Transformer
 from groundup.train import parallel
+from groundup.train.precision import Device
+from groundup.train.sharding import shard
 
 Losses = Callable[..., tuple[Tensor, Tensor]]
 
@@ -27,13 +30,28 @@ class Objective(nn.Module):
         return self.losses(self.model, *inputs)
 
 
-def objective(model: Transformer, losses: Losses, compiled: bool) -> Losses:
+def mode(wanted: str, precision: str) -> str:
+    """one, ddp or fsdp: of `train.parallel` and the number of processes. Raises GroundupError `recipe-conflict`."""
+    if parallel.world() == 1:
+        return "one"
+    if wanted == "fsdp" and precision == "fp16":
+        what = "train.parallel = fsdp does not go with train.precision = fp16, whose scaled gradients it does not check"
+        raise GroundupError("recipe-conflict", what, "train.parallel=ddp, or train.precision=bf16")
+    return "fsdp" if wanted == "fsdp" else "ddp"
+
+
+def objective(model: Transformer, losses: Losses, mode: str, device: Device) -> Losses:
     """`losses` of the model, to be called without it. With several processes gradients are means over them.
 
-    With DDP (Li et al. 2020, "PyTorch Distributed") they are exchanged while the backward pass goes on.
+    ddp (Li et al. 2020, "PyTorch Distributed"): gradients are exchanged while the backward pass goes on. fsdp: the
+    model's weights are shared out, in place (sharding.py).
     """
-    losses = torch.compile(losses) if compiled else losses
-    if parallel.world() == 1:
+    if mode == "fsdp":
+        root = Objective(model, losses)
+        shard(model, root, device.device, device.precision, device.compile)
+        return root
+    losses = torch.compile(losses) if device.compile else losses
+    if mode == "one":
         return partial(losses, model)
     with warnings.catch_warnings():
         # Buffers are tables that never change. torch 2.13 has another name for it, which 2.11 does not know.
@@ -42,7 +60,8 @@ def objective(model: Transformer, losses: Losses, compiled: bool) -> Losses:
 
 
 def exchange(objective: Losses, now: bool) -> AbstractContextManager:
-    """Around a forward and backward pass: whether DDP exchanges gradients in it, or only adds them up."""
+    """Around a forward and backward pass: whether DDP exchanges gradients in it, or only adds them up. FSDP exchanges
+    them each time, so that no process has to hold all of them."""
     if isinstance(objective, DistributedDataParallel) and not now:
         return objective.no_sync()
     return nullcontext()

@@ -168,11 +168,11 @@ def hear() -> Any:
     return json.loads(_job.store.get(key))
 
 
-def lead(work: Callable[[], Any]) -> Any:
-    """The JSON value that `work` returns on the leading process, on all of them. The others do not work, but wait."""
+def lead(work: Callable[..., Any], *inputs: Any) -> Any:
+    """The JSON value of work(*inputs) on the leading process, on all of them. The others do not work, but wait."""
     if not leads():
         return hear()
-    value = work()
+    value = work(*inputs)
     tell(value)
     return value
 
