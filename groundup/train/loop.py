@@ -35,7 +35,7 @@ from groundup.train import checkpoint, optimizer, parallel
 from groundup.train.allocator import keep_freed_memory
 from groundup.train.average import Average
 from groundup.train.interrupt import interruptible
-from groundup.train.objective import exchange, mode, objective
+from groundup.train.objective import exchange, objective
 from groundup.train.precision import Device
 from groundup.train.schedule import factor
 from groundup.train.sharding import whole, whole_model
@@ -70,7 +70,7 @@ class Trainer:
         self.model = Transformer(config, train.activation_checkpointing).to(device.device)
         if device.compile:
             torch.compiler.reset()  # of earlier runs in this process: after eight it would give up, and say nothing
-        self.objective = objective(self.model, losses, mode(train.parallel, device.precision), device)
+        self.objective = objective(self.model, losses, train, device)
         self.optimizer = optimizer.build(self.model, train, device.device)
         self.average = Average(self.model, train.ema) if train.ema else None
         self.scaler = device.scaler()

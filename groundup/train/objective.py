@@ -12,6 +12,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from groundup.errors import GroundupError
 from groundup.model.transformer import Transformer
+from groundup.recipe.schema import Train
 from groundup.train import parallel
 from groundup.train.precision import Device
 from groundup.train.sharding import shard
@@ -30,33 +31,32 @@ class Objective(nn.Module):
         return self.losses(self.model, *inputs)
 
 
-def mode(wanted: str, precision: str) -> str:
-    """one, ddp or fsdp: of `train.parallel` and the number of processes. Raises GroundupError `recipe-conflict`."""
-    if parallel.world() == 1:
-        return "one"
-    if wanted == "fsdp" and precision == "fp16":
-        what = "train.parallel = fsdp does not go with train.precision = fp16, whose scaled gradients it does not check"
-        raise GroundupError("recipe-conflict", what, "train.parallel=ddp, or train.precision=bf16")
-    return "fsdp" if wanted == "fsdp" else "ddp"
-
-
-def objective(model: Transformer, losses: Losses, mode: str, device: Device) -> Losses:
+def objective(model: Transformer, losses: Losses, train: Train, device: Device) -> Losses:
     """`losses` of the model, to be called without it. With several processes gradients are means over them.
 
     ddp (Li et al. 2020, "PyTorch Distributed"): gradients are exchanged while the backward pass goes on. fsdp: the
-    model's weights are shared out, in place (sharding.py).
+    model's weights are shared out, in place (sharding.py). Raises GroundupError `recipe-conflict`.
     """
-    if mode == "fsdp":
+    compiled = torch.compile(losses) if device.compile else losses
+    if parallel.world() == 1:
+        return partial(compiled, model)
+    if train.parallel == "fsdp":
+        if device.precision == "fp16":
+            what = "train.parallel = fsdp does not go with train.precision = fp16: it does not check scaled gradients"
+            raise GroundupError("recipe-conflict", what, "train.parallel=ddp, or train.precision=bf16")
         root = Objective(model, losses)
         shard(model, root, device.device, device.precision, device.compile)
         return root
-    losses = torch.compile(losses) if device.compile else losses
-    if mode == "one":
-        return partial(losses, model)
+    # So that the exchange can begin before the backward pass is through, the compiler cuts it into pieces. torch 2.11
+    # cannot cut what these make of it.
+    uncut = train.document_mask or train.loss_chunk is not None or train.activation_checkpointing != "none"
+    torch._dynamo.config.optimize_ddp = not uncut
     with warnings.catch_warnings():
         # Buffers are tables that never change. torch 2.13 has another name for it, which 2.11 does not know.
         warnings.filterwarnings("ignore", message=".*broadcast_buffers", category=FutureWarning)
-        return DistributedDataParallel(Objective(model, losses), broadcast_buffers=False, gradient_as_bucket_view=True)
+        return DistributedDataParallel(
+            Objective(model, compiled), broadcast_buffers=False, gradient_as_bucket_view=True
+        )
 
 
 def exchange(objective: Losses, now: bool) -> AbstractContextManager:

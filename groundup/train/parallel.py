@@ -23,6 +23,7 @@ from groundup.store.runs import Run
 TIMEOUT = timedelta(minutes=10)  # for one exchange of tensors; what takes longer is waited for by `hear`
 LOOK = 0.01  # seconds between looks at what the leading process says
 PATIENCE = 3.0  # seconds that a failing process gives the leading one to say that the failure is its own, too
+LINGER = 1.0  # seconds that the leading one then stays to be heard
 
 
 @dataclass
@@ -83,6 +84,7 @@ def leave() -> None:
     """End the work together; what follows is each one's own."""
     global _job
     if _job:
+        agree(False)  # the leading process takes the store with it, so the others must have heard everything
         dist.destroy_process_group()
         _job = None
 
@@ -130,20 +132,29 @@ def _is_loss(error: BaseException) -> bool:
 def _report(failure: BaseException) -> None:
     """Say that this process has failed; a process that does not lead ends here when the leading one failed, too."""
     assert _job
+    store = _job.store
     code = ENVIRONMENT if isinstance(failure, OSError) else INTERRUPTED if isinstance(failure, KeyboardInterrupt) else 1
     code = failure.exit_code if isinstance(failure, GroundupError) else code
     try:
         if leads():
-            _job.store.set("failed", str(code))
-            return
-        start = time.monotonic()
-        while time.monotonic() - start < PATIENCE:
-            if _job.store.check(["failed"]):
-                time.sleep(10 * LOOK)  # its words first
-                raise SystemExit(int(_job.store.get("failed")))
-            time.sleep(LOOK)
+            store.set("failed", str(code))
+            _wait(LINGER, lambda: store.add("informed", 0) == world() - 1)  # the store goes with this process
+        elif _wait(PATIENCE, lambda: store.check(["failed"])):
+            code = int(store.get("failed"))
+            store.add("informed", 1)
+            raise SystemExit(code)
     except RuntimeError:  # the store went with the leading process
         return
+
+
+def _wait(seconds: float, come: Callable[[], bool]) -> bool:
+    """Whether it came in time."""
+    start = time.monotonic()
+    while not come():
+        if time.monotonic() - start > seconds:
+            return False
+        time.sleep(LOOK)
+    return True
 
 
 # -- one tells, all agree ----------------------------------------------------------------------------------------------
@@ -204,7 +215,8 @@ def divided(work: Callable[[Tensor], Tensor], stack: Tensor) -> Tensor:
     mine[: len(part)] = part
     mine = work(mine).contiguous()
     whole = mine.new_empty(world() * each, *mine.shape[1:])
-    dist.all_gather_into_tensor(whole, mine)
+    gather = getattr(dist, "all_gather_single", None) or dist.all_gather_into_tensor  # its name until torch 2.12
+    gather(whole, mine)
     return whole[: len(stack)]
 
 

@@ -14,8 +14,8 @@ from groundup.train.precision import DTYPES
 def shard(model: Transformer, root: nn.Module, device: torch.device, precision: str, compiled: bool) -> None:
     """Share out a model's weights: each block's, and the rest with `root`, whose forward pass is the loss.
 
-    By FSDP2, which is Zhao et al. 2023, "PyTorch FSDP", with each weight cut by rows: a block's weights are gathered for
-    its forward and backward pass, in the precision of the products; gradients are added up in fp32, and the weights
+    By FSDP2, which is Zhao et al. 2023, "PyTorch FSDP", with each weight cut by rows: a block's weights are gathered
+    for its forward and backward pass, in the precision of the products; gradients are added up in fp32, and the weights
     that the optimizer steps are fp32. Blocks are compiled each for itself, between the gatherings.
     """
     from torch.distributed.device_mesh import init_device_mesh
