@@ -3,7 +3,7 @@
     python bench/parallel.py [--rungs 100m] [--processes 2] [--parallel ddp fsdp] [--json]
 
 The whole of a training step is measured, by `train.loop.Trainer` on made-up shards: the stream, forward, backward,
-exchange of gradients, clipping and the optimizer. Two questions:
+exchange of gradients, clipping and the optimizer. It needs no text, no network and no Daft. Two questions:
 
 strong: the same global batch, `--sequences` of the rung's context, divided among the processes.
 weak: the same batch for each GPU, so that N processes train on N times as many.

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
-from groundup.train.sharding import local, share_out, whole_of
+from groundup.train.sharding import gathered, local, share_out, shared_as
 
 
 class Average:
@@ -44,7 +44,7 @@ class Average:
     def state_tensors(self) -> dict[str, Tensor]:
         """The average as named tensors: `PARAMETER/average`, gathered where the weights are shared out."""
         pairs = zip(self.parameters.items(), self.averages, strict=True)
-        return {f"{name}/average": whole_of(average, parameter) for (name, parameter), average in pairs}
+        return {f"{name}/average": gathered(shared_as(average, parameter)) for (name, parameter), average in pairs}
 
     def load_state(self, tensors: dict[str, Tensor]) -> None:
         """Put back what `state_tensors` took out. Raises KeyError `PARAMETER/average` if one is missing."""

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from groundup.train.parallel import divided
-from groundup.train.sharding import first_row, is_shared, local, whole_of
+from groundup.train.sharding import first_row, is_shared, local, shared_as, whole
 
 MOMENTUM = 0.95
 # Of the quintic a X + b (X X^T) X + c (X X^T)^2 X: steepest at 0 among those that bring singular values to about 1 and
@@ -90,7 +90,7 @@ class Muon(torch.optim.Optimizer):
             stacks = defaultdict(list)
             for (weight, rows), mine, update in zip(found, weights, updates, strict=True):
                 # A process that holds some rows of a weight needs all of them for the iteration, and adds to its own.
-                update = whole_of(update.to(dtype), weight) if is_shared(weight) else update
+                update = whole(shared_as(update.to(dtype), weight)) if is_shared(weight) else update
                 row = -first_row(weight)
                 for direction in update.split(rows):
                     begin, end = max(row, 0), row + len(direction)

@@ -9,7 +9,7 @@ from groundup.model.config import ModelConfig
 from groundup.model.transformer import Transformer
 from groundup.recipe.schema import Train
 from groundup.train.muon import Muon
-from groundup.train.sharding import share_out, whole
+from groundup.train.sharding import gathered, share_out
 
 ADAMW_STATE, MUON_STATE = ("step", "exp_avg", "exp_avg_sq"), ("momentum",)
 
@@ -106,10 +106,10 @@ def set_factor(optimizer: torch.optim.Optimizer, factor: float) -> None:
 def state_tensors(model: Transformer, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
     """The optimizer's state as named tensors: `PARAMETER/momentum` with Muon, `PARAMETER/exp_avg` and so on.
 
-    Where weights are shared out, so is their state: it is gathered, and every process must call this.
+    Where weights are shared out, so is their state: every process must call this, and the leading one gets it.
     """
     return {
-        f"{name}/{key}": whole(torch.as_tensor(value))
+        f"{name}/{key}": gathered(torch.as_tensor(value))
         for name, parameter in model.named_parameters()
         for key, value in optimizer.state[parameter].items()
     }

@@ -46,15 +46,22 @@ def whole(tensor: Tensor) -> Tensor:
     return tensor.full_tensor() if is_shared(tensor) else tensor  # type: ignore[attr-defined]
 
 
-def whole_of(rows: Tensor, weight: Tensor) -> Tensor:
-    """All rows of what each process has for its own rows of a weight, in whatever number format."""
+def gathered(tensor: Tensor) -> Tensor:
+    """As `whole`, to be written: what was gathered is in the leading process's main memory, and with it alone."""
+    if not is_shared(tensor):
+        return tensor
+    value = whole(tensor)
+    return value.cpu() if parallel.leads() else torch.empty(0)
+
+
+def shared_as(rows: Tensor, weight: Tensor) -> Tensor:
+    """What each process has for its own rows of a weight, in whatever number format, as one shared tensor."""
     if not is_shared(weight):
         return rows
     from torch.distributed.tensor import DTensor
 
     mesh, placements = weight.device_mesh, weight.placements  # type: ignore[attr-defined]
-    shared = DTensor.from_local(rows, mesh, placements, shape=weight.shape, stride=weight.stride())
-    return shared.full_tensor()
+    return DTensor.from_local(rows, mesh, placements, shape=weight.shape, stride=weight.stride())
 
 
 def first_row(weight: Tensor) -> int:
@@ -68,12 +75,8 @@ def share_out(value: Tensor, weight: Tensor) -> Tensor:
     """A copy of `value`, which every process has, on a weight's device, and shared out as that is if of its shape."""
     if not is_shared(weight) or value.shape != weight.shape:
         return value.to(weight.device, copy=True)
-    from torch.distributed.tensor import DTensor
-
     first = first_row(weight)
-    rows = value[first : first + len(local(weight))].to(weight.device, copy=True)
-    mesh, placements = weight.device_mesh, weight.placements  # type: ignore[attr-defined]
-    return DTensor.from_local(rows, mesh, placements, shape=weight.shape, stride=weight.stride())
+    return shared_as(value[first : first + len(local(weight))].to(weight.device, copy=True), weight)
 
 
 def whole_model(model: Transformer) -> Transformer | None:
