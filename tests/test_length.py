@@ -15,6 +15,7 @@ from groundup.recipe.load import resolve
 from groundup.store.runs import Run, all_runs
 from groundup.train import checkpoint
 from groundup.train.continuation import find_origin
+from groundup.train.keeping import resume, save
 from groundup.train.loop import train
 
 
@@ -99,15 +100,15 @@ def test_patience_stops_after_so_many_scorings_that_are_not_better_and_survives_
     scores = {1: 3.0, 2: 2.0, 3: 2.5, 4: 2.0, 5: 2.1, 6: 1.0}
 
     def patched(one: Any) -> Any:
-        monkeypatch.setattr(one, "_score", lambda kind: [{"bpb": scores[one.step]}])
+        monkeypatch.setattr(one, "_score", lambda kind: scores[one.step])
         return one
 
     one = patched(trainer(recipe, tmp_path / "lab", *options))
-    one.resume()
+    resume(one)
     for _ in range(3):
         one.update()
         one.validate()
-        one.save()
+        save(one)
     again = patched(trainer(recipe, tmp_path / "lab", *options))
     train(again)
     assert event(again.run, "trained")["step"] == 5
@@ -160,10 +161,10 @@ def test_a_continued_run_names_its_origin_and_resumes_from_its_own_checkpoints(r
     origin = find_origin(lab, f"{short.name}@2")
     part = [one for one in longer if "continue" not in one]
     broken = trainer(recipe, tmp_path / "two", *part, "train.log_every=1")
-    broken.resume(origin)
+    resume(broken, origin)
     for _ in range(3):
         broken.update()
-    broken.save()
+    save(broken)
     again = trainer(recipe, tmp_path / "two", *part, "train.log_every=1")
     train(again, origin)
     assert_equal_bits(weights(found), weights(again.run))
