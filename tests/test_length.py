@@ -1,9 +1,11 @@
 """How long a run trains, why it stops, and how another one goes on from where it stopped."""
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 from tiny_runs import assert_equal_bits, trainer, weights, write_recipe
@@ -76,6 +78,16 @@ def test_two_lengths_that_differ_are_a_conflict(recipe: Path, two: list[str]) ->
     with pytest.raises(GroundupError) as refused:
         resolve(str(recipe), two)
     assert refused.value.code == "recipe-conflict"
+
+
+@pytest.mark.parametrize("length", ["steps=7", "tokens=1000", "epochs=2"])
+def test_a_recipe_that_was_shown_can_be_read_back(
+    recipe: Path, tmp_path: Path, length: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["show", str(recipe), f"train.{length}", "--json"]) == 0
+    shown = tmp_path / "shown.yaml"
+    shown.write_text(yaml.safe_dump(json.loads(capsys.readouterr().out)["recipe"]))
+    assert resolve(str(shown)).recipe == resolve(str(recipe), [f"train.{length}"]).recipe
 
 
 def test_the_same_length_said_in_three_ways_is_one_run(recipe: Path, tmp_path: Path) -> None:
