@@ -49,6 +49,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         "shards": str(inputs.shards.path),
         "tokenizer": str(inputs.tokenizer.path / tokenizer.FILE),
         "shares": shares,
+        "lab": str(folder / "lab"),
     }
 
 
@@ -292,8 +293,14 @@ def test_a_wrong_number_of_processes_is_refused(tiny: Path, count: str, capsys: 
 RARE = ["train.log_every=1000", "train.valid_every=1000", "train.checkpoint_every=20"]
 
 
-def start(launcher: list[str], recipe: Path, lab: Path, *words: str) -> subprocess.Popen:
-    command = [sys.executable, "-m", *launcher, "train", str(recipe), *BATCH, *RARE, *words, "--lab", str(lab)]
+@pytest.fixture
+def lab(made: dict[str, Any], tmp_path: Path) -> Path:
+    """A lab that has the shards, so that training begins at once."""
+    return shutil.copytree(made["lab"], tmp_path / "lab")
+
+
+def start(launcher: list[str], recipe: str, lab: Path, *words: str) -> subprocess.Popen:
+    command = [sys.executable, "-m", *launcher, "train", recipe, *BATCH, *RARE, *words, "--lab", str(lab)]
     return subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"}
     )
@@ -315,16 +322,15 @@ def follower_of(launcher: int) -> int:
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="finds the processes in /proc")
-def test_a_killed_process_ends_the_job_and_the_run_goes_on_with_another_number(tiny: Path, tmp_path: Path) -> None:
-    lab = tmp_path / "lab"
-    length = "train.epochs=9"  # which the leading process turns into steps, and tells the others
-    job = start(["groundup.cli"], tiny, lab, length, "--processes", "2")
+def test_a_killed_process_ends_the_job_and_the_run_goes_on_with_another_number(made: dict[str, Any], lab: Path) -> None:
+    length = "train.epochs=7"  # which the leading process turns into steps, and tells the others
+    job = start(["groundup.cli"], made["recipe"], lab, length, "--processes", "2")
     wait_for_checkpoint(job, lab)
     os.kill(follower_of(job.pid), signal.SIGKILL)
     _, words = job.communicate(timeout=60)
     assert job.returncode == 3 and "[process-lost]" in words and "Traceback" not in words
     (run,) = all_runs(lab)
-    assert main(["train", str(tiny), *BATCH, *RARE, length, "--lab", str(lab)]) == 0
+    assert main(["train", made["recipe"], *BATCH, *RARE, length, "--lab", str(lab)]) == 0
     assert all_runs(lab) == [run], "the number of processes makes no other run"
     (resumed,) = [row for row in run.events() if row["event"] == "resumed"]
     assert (resumed["processes_before"], resumed["processes"]) == (2, 1) and resumed["step"] >= 20
@@ -340,10 +346,9 @@ def test_a_killed_process_ends_the_job_and_the_run_goes_on_with_another_number(t
     ids=["processes", "torchrun"],
 )
 def test_a_signal_to_the_job_saves_once(
-    launcher: list[str], words: list[str], code: int, tiny: Path, tmp_path: Path
+    launcher: list[str], words: list[str], code: int, made: dict[str, Any], lab: Path
 ) -> None:
-    lab = tmp_path / "lab"
-    job = start(launcher, tiny, lab, "train.steps=5000", *words)
+    job = start(launcher, made["recipe"], lab, "train.steps=5000", *words)
     wait_for_checkpoint(job, lab)
     job.send_signal(signal.SIGTERM)
     _, said = job.communicate(timeout=60)
