@@ -14,6 +14,7 @@ on a machine that is warm, between synchronisations of the device, and the media
 
 import argparse
 import json
+import os
 import statistics
 import subprocess
 import sys
@@ -25,6 +26,8 @@ from typing import Any
 
 import numpy as np
 
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # as the command line has it; torch reads it when it is loaded
+TINY = ["model.layers=1", "model.width=64", "model.heads=2", "model.context=64"]
 VOCABULARY, TOKENS = 8192, 20_000_000
 CONTEXT = {"20m": 512, "50m": 1024, "100m": 1024}
 SEQUENCES = {"20m": 256, "50m": 128, "100m": 64}
@@ -169,6 +172,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5, help="rounds that are timed")
     parser.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda"])
     parser.add_argument("--set", nargs="*", default=[], help="more of the recipe, each as key.sub=value")
+    parser.add_argument("--rehearse", action="store_true", help="a tiny shape, to see that everything runs")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument("--task", help=argparse.SUPPRESS)
     given = parser.parse_args()
@@ -179,6 +183,9 @@ def main() -> None:
         import torch
 
         given.processes = max(2, torch.cuda.device_count())
+    if given.rehearse:
+        given.rungs, given.sequences, given.steps, given.rounds = ["20m"], 4, 1, 1
+        given.set = [*TINY, *given.set]
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         made_up(folder)
