@@ -90,6 +90,19 @@ def test_a_sequence_that_does_not_fit_by_itself_is_an_error_with_a_code(recipe: 
     assert not any(parameter.grad is not None for parameter in one.model.parameters())
 
 
+def test_memory_that_runs_out_after_the_gradients_is_an_error_with_a_code(
+    recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def limited(*inputs: Any) -> torch.Tensor:
+        raise torch.OutOfMemoryError("made up")
+
+    one = trainer(recipe, tmp_path / "lab")
+    monkeypatch.setattr(torch.nn.utils, "clip_grad_norm_", limited)
+    with pytest.raises(GroundupError) as refused:
+        one.update()
+    assert refused.value.code == "out-of-memory"
+
+
 @given(st.integers(1, 600), st.data())
 def test_halving_divides_the_global_batch_and_comes_down_to_one(sequences: int, data: st.DataObject) -> None:
     size: int | None = data.draw(st.integers(1, sequences))

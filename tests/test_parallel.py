@@ -213,6 +213,16 @@ def fail(who: str) -> None:
     parallel.hear()
 
 
+def fail_after_all() -> None:
+    parallel.leave()
+    if here().rank == 0:
+        raise GroundupError("out-of-memory", "too little", "")
+
+
+def test_what_fails_after_the_work_together_is_said_and_ends_nobody_else() -> None:
+    assert endings(2, fail_after_all) == ([3, 0], ["process 0: too little [out-of-memory]"])
+
+
 def run_out(made: dict[str, Any], path: Path) -> None:
     """Train, with too little memory in the process that does not lead."""
     parallel.PATIENCE = 0.3
@@ -229,6 +239,7 @@ def run_out(made: dict[str, Any], path: Path) -> None:
 @pytest.mark.parametrize(
     ("who", "code", "words"),
     [("all", 5, "the loss is not finite [diverged]"), ("leader", 3, "too little [out-of-memory]")],
+    ids=["all", "leader"],
 )
 def test_all_end_with_the_leaders_error_which_it_alone_says(who: str, code: int, words: str) -> None:
     assert endings(3, fail, who) == ([code] * 3, [f"process 0: {words}"])

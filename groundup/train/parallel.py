@@ -131,7 +131,8 @@ def _is_loss(error: BaseException) -> bool:
 
 def _report(failure: BaseException) -> None:
     """Say that this process has failed; a process that does not lead ends here when the leading one failed, too."""
-    assert _job
+    if _job is None:  # what fails after `leave` is this process's own
+        return
     store = _job.store
     code = ENVIRONMENT if isinstance(failure, OSError) else INTERRUPTED if isinstance(failure, KeyboardInterrupt) else 1
     code = failure.exit_code if isinstance(failure, GroundupError) else code
