@@ -11,8 +11,9 @@ from typing import Annotated, Any
 from cyclopts import App, CycloptsError, Parameter
 
 from groundup import __version__
-from groundup.console import printable, say
+from groundup.console import printable
 from groundup.errors import CODES, GroundupError
+from groundup.processes import here
 
 os.environ.setdefault("HF_HUB_VERBOSITY", "error")  # its retries are not the user's business; our one error is
 # Threads that wait for each other sleep instead of spinning. On a machine that does anything else besides, spinning
@@ -34,6 +35,7 @@ Overrides = Annotated[str, Parameter(help="Values to change, each as key.sub=val
 Lab = Annotated[Path | None, Parameter(help="Directory of artifacts and runs (default: $GROUNDUP_LAB, else ./lab).")]
 Json = Annotated[bool, Parameter(name="--json", help="Print one JSON object to stdout.", negative="")]
 RunName = Annotated[str, Parameter(name="run", help="Name, beginning of a name, path, or `last`.")]
+Processes = Annotated[int, Parameter(help="Train with so many processes on this machine, one for each GPU.")]
 Device = Annotated[str, Parameter(help="auto, cpu, cuda or mps.")]
 Which = Annotated[str, Parameter(help="best, last or a step.")]
 
@@ -49,31 +51,47 @@ def _shell(words: list[str]) -> str:
 
 
 @app.command
-def run(recipe: Recipe, *overrides: Overrides, lab: Lab = None, json: Json = False) -> None:
+def run(recipe: Recipe, *overrides: Overrides, processes: Processes = 1, lab: Lab = None, json: Json = False) -> None:
     """Do everything: corpus, tokenizer, training, evaluation, samples and report. Goes on where it was."""
-    _train(recipe, list(overrides), lab, json, train_only=False)
+    _train("run", recipe, list(overrides), processes, lab, json)
 
 
 @app.command
-def train(recipe: Recipe, *overrides: Overrides, lab: Lab = None, json: Json = False) -> None:
+def train(recipe: Recipe, *overrides: Overrides, processes: Processes = 1, lab: Lab = None, json: Json = False) -> None:
     """Like run, without the final evaluation, samples and report."""
-    _train(recipe, list(overrides), lab, json, train_only=True)
+    _train("train", recipe, list(overrides), processes, lab, json)
 
 
-def _train(recipe: str, overrides: list[str], lab: Path | None, as_json: bool, train_only: bool) -> None:
+def _train(verb: str, recipe: str, overrides: list[str], processes: int, lab: Path | None, as_json: bool) -> None:
     from groundup.recipe.load import resolve
     from groundup.science import pipeline
     from groundup.science.summary import outcome
     from groundup.store.runs import lab_directory
 
     resolved = resolve(recipe, overrides)
-    found = pipeline.run(resolved, lab_directory(lab), train_only)
+    words = [verb, recipe, *overrides, *(["--lab", str(lab)] if lab else [])]
+    if processes != 1:
+        _launch([*words, *(["--json"] if as_json else [])], processes)
+        return
+    found = pipeline.run(resolved, lab_directory(lab), train_only=verb == "train")
+    if found is None:  # one of several processes, and not the one that speaks
+        return
     facts, lines = outcome(found)
-    again = _shell(
-        ["groundup", "train" if train_only else "run", recipe, *overrides, *(["--lab", str(lab)] if lab else [])]
-    )
+    again = _shell(["groundup", *words, *(["--processes", str(here().world)] if here().world > 1 else [])])
     sample = _shell(["groundup", "sample", str(found.path), "--prompt", resolved.recipe.sample.prompts[0]])
     _print(facts, as_json, [*lines, f"again     {again}", f"sample    {sample}"])
+
+
+def _launch(words: list[str], processes: int) -> None:
+    """The same command in several processes; their exit code becomes ours."""
+    from groundup.train.launch import launch
+
+    if processes < 1 or here().world > 1:
+        what = "--processes is for the command that starts a job" if here().world > 1 else "--processes is 1 or more"
+        raise GroundupError("usage", what, "leave it out where torchrun or srun starts the processes")
+    code = launch([sys.executable, "-m", "groundup.cli", *words], processes)
+    if code:
+        raise SystemExit(code)
 
 
 @app.command
@@ -332,6 +350,15 @@ def _of_system(error: OSError) -> GroundupError | None:
     return None
 
 
+def _complain(failure: GroundupError) -> None:
+    """To stderr, also from a process that otherwise leaves it to the leading one to speak."""
+    who = f"process {here().rank}: " if here().rank else ""
+    lines = (
+        f"{who}error: {failure.what} [{failure.code}]\n  fix: {failure.fix}\n  more: groundup explain {failure.code}"
+    )
+    print(printable(lines), file=sys.stderr, flush=True)
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Run a command line and return its exit code."""
     if arguments is None:  # a process of our own: SIGTERM is as good as Ctrl-C
@@ -353,7 +380,7 @@ def main(arguments: list[str] | None = None) -> int:
         if known is None:
             raise
         failure = known
-    say(f"error: {failure.what} [{failure.code}]\n  fix: {failure.fix}\n  more: groundup explain {failure.code}")
+    _complain(failure)
     if "--json" in (arguments if arguments is not None else sys.argv):
         print(json.dumps({"error": {"code": failure.code, "what": failure.what, "fix": failure.fix}}))
     if arguments is None and "daft" in sys.modules:

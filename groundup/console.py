@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
+from groundup.processes import here
+
 
 def printable(text: str) -> str:
     """The text with U+FFFD for what is not Unicode: file names need not be."""
@@ -13,8 +15,9 @@ def printable(text: str) -> str:
 
 
 def say(line: str) -> None:
-    """Print one line to stderr: stdout is kept for data."""
-    print(printable(line), file=sys.stderr, flush=True)
+    """Print one line to stderr: stdout is kept for data. Of several processes only the leading one speaks."""
+    if here().rank == 0:
+        print(printable(line), file=sys.stderr, flush=True)
 
 
 class Advance(Protocol):

@@ -159,6 +159,18 @@ CODES: dict[str, Explanation] = {
         ENVIRONMENT,
         "The recipe asks for a device or a precision that this machine does not have.",
     ),
+    "no-rendezvous": Explanation(
+        ENVIRONMENT,
+        "The processes of a job could not find each other. Each needs RANK, WORLD_SIZE and LOCAL_RANK (or Slurm's own "
+        "variables), and MASTER_ADDR and MASTER_PORT, the address at which the first of them listens. torchrun and "
+        "`--processes` set all of it; docs/scaling.md has a job script for Slurm.",
+    ),
+    "process-lost": Explanation(
+        ENVIRONMENT,
+        "Another process of the job ended, or did not answer for ten minutes, so that no update could be finished. "
+        "Most often the system killed it because memory ran out, or it printed its own error. Everything up to the "
+        "last checkpoint is on disk: the same command goes on from there, with any number of processes.",
+    ),
     "out-of-memory": Explanation(
         ENVIRONMENT,
         "The device ran out of memory. While training, the micro-batch was halved before, down to one sequence: "

@@ -59,7 +59,7 @@ def test_scoring_the_average_leaves_every_bit_and_its_place_as_it_was() -> None:
     before, held = bits(one), [value.clone() for value in average.averages]
     places = [parameter.data_ptr() for parameter in one.parameters()]
     other = model()
-    other.load_state_dict(dict(zip(average.names, held, strict=True)))
+    other.load_state_dict(dict(zip(average.parameters, held, strict=True)))
     x = torch.randn(4, 5)
     with average.in_use():
         assert torch.equal(one(x), other(x))

@@ -1,9 +1,11 @@
 """How long a run trains, why it stops, and how another one goes on from where it stopped."""
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 from tiny_runs import assert_equal_bits, trainer, weights, write_recipe
@@ -15,6 +17,7 @@ from groundup.recipe.load import resolve
 from groundup.store.runs import Run, all_runs
 from groundup.train import checkpoint
 from groundup.train.continuation import find_origin
+from groundup.train.keeping import resume, save
 from groundup.train.loop import train
 
 
@@ -77,6 +80,16 @@ def test_two_lengths_that_differ_are_a_conflict(recipe: Path, two: list[str]) ->
     assert refused.value.code == "recipe-conflict"
 
 
+@pytest.mark.parametrize("length", ["steps=7", "tokens=1000", "epochs=2"])
+def test_a_recipe_that_was_shown_can_be_read_back(
+    recipe: Path, tmp_path: Path, length: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["show", str(recipe), f"train.{length}", "--json"]) == 0
+    shown = tmp_path / "shown.yaml"
+    shown.write_text(yaml.safe_dump(json.loads(capsys.readouterr().out)["recipe"]))
+    assert resolve(str(shown)).recipe == resolve(str(recipe), [f"train.{length}"]).recipe
+
+
 def test_the_same_length_said_in_three_ways_is_one_run(recipe: Path, tmp_path: Path) -> None:
     first = run(recipe, tmp_path / "lab", "train.epochs=0.5", "train.warmup=0")
     steps = event(first, "trained")["step"]
@@ -99,15 +112,15 @@ def test_patience_stops_after_so_many_scorings_that_are_not_better_and_survives_
     scores = {1: 3.0, 2: 2.0, 3: 2.5, 4: 2.0, 5: 2.1, 6: 1.0}
 
     def patched(one: Any) -> Any:
-        monkeypatch.setattr(one, "_score", lambda kind: [{"bpb": scores[one.step]}])
+        monkeypatch.setattr(one, "_score", lambda kind: scores[one.step])
         return one
 
     one = patched(trainer(recipe, tmp_path / "lab", *options))
-    one.resume()
+    resume(one)
     for _ in range(3):
         one.update()
         one.validate()
-        one.save()
+        save(one)
     again = patched(trainer(recipe, tmp_path / "lab", *options))
     train(again)
     assert event(again.run, "trained")["step"] == 5
@@ -160,10 +173,10 @@ def test_a_continued_run_names_its_origin_and_resumes_from_its_own_checkpoints(r
     origin = find_origin(lab, f"{short.name}@2")
     part = [one for one in longer if "continue" not in one]
     broken = trainer(recipe, tmp_path / "two", *part, "train.log_every=1")
-    broken.resume(origin)
+    resume(broken, origin)
     for _ in range(3):
         broken.update()
-    broken.save()
+    save(broken)
     again = trainer(recipe, tmp_path / "two", *part, "train.log_every=1")
     train(again, origin)
     assert_equal_bits(weights(found), weights(again.run))

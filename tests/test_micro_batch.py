@@ -15,6 +15,7 @@ from groundup.model.config import ModelConfig
 from groundup.model.memory import memory
 from groundup.recipe.schema import Train
 from groundup.train import memory as chosen
+from groundup.train.keeping import resume
 from groundup.train.loop import Trainer, train
 from groundup.train.precision import Device
 
@@ -30,13 +31,13 @@ def recipe(tmp_path: Path) -> Path:
 def run_out(one: Trainer, fits: int, where: str) -> list[int]:
     """Let a trainer's passes of more than `fits` sequences run out of memory, from their second micro-batch on, so
     that an attempt leaves gradients and sums behind; returns the sizes of the passes that did."""
-    forward, failed = one.gradients.forward, []
+    forward, failed = one.gradients.objective, []
     passes = 0
 
-    def limited(model: Any, x: torch.Tensor, *rest: Any) -> tuple[torch.Tensor, torch.Tensor]:
+    def limited(x: torch.Tensor, *rest: Any) -> tuple[torch.Tensor, torch.Tensor]:
         nonlocal passes
         passes += 1
-        total, nats = forward(model, x, *rest)
+        total, nats = forward(x, *rest)
         if len(x) > fits and passes % 2 == 0:
             failed.append(len(x))
             error = torch.OutOfMemoryError("made up")
@@ -49,7 +50,7 @@ def run_out(one: Trainer, fits: int, where: str) -> list[int]:
             total.register_hook(hook)
         return total, nats
 
-    one.gradients.forward = limited
+    one.gradients.objective = limited
     return failed
 
 
@@ -63,8 +64,8 @@ def test_a_run_that_ran_out_of_memory_is_the_run_that_had_the_smaller_micro_batc
     train(small)
     large = trainer(recipe, tmp_path / "large", *options, "train.micro_batch=4")
     failed = run_out(large, 1, where)
-    forward: Callable[..., Any] = large.gradients.forward
-    monkeypatch.setattr("groundup.train.gradients.forward_of", lambda device: forward)
+    forward: Callable[..., Any] = large.gradients.objective
+    monkeypatch.setattr("groundup.train.gradients.objective", lambda *about: forward)
     train(large)
     assert failed == [4, 2]
     assert_equal_bits(weights(small.run), weights(large.run))
@@ -76,7 +77,7 @@ def test_a_run_that_ran_out_of_memory_is_the_run_that_had_the_smaller_micro_batc
     halved = [(event["before"], event["micro_batch"]) for event in large.run.events() if event["event"] == "halved"]
     assert halved == [(4, 2), (2, 1)]
     again = trainer(recipe, tmp_path / "large", *options, "train.micro_batch=4")
-    again.resume()
+    resume(again)
     assert again.gradients.micro_batch == 1, "the checkpoint knows what fitted"
 
 
@@ -87,6 +88,19 @@ def test_a_sequence_that_does_not_fit_by_itself_is_an_error_with_a_code(recipe: 
         train(one)
     assert refused.value.code == "out-of-memory"
     assert not any(parameter.grad is not None for parameter in one.model.parameters())
+
+
+def test_memory_that_runs_out_after_the_gradients_is_an_error_with_a_code(
+    recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def limited(*inputs: Any) -> torch.Tensor:
+        raise torch.OutOfMemoryError("made up")
+
+    one = trainer(recipe, tmp_path / "lab")
+    monkeypatch.setattr(torch.nn.utils, "clip_grad_norm_", limited)
+    with pytest.raises(GroundupError) as refused:
+        one.update()
+    assert refused.value.code == "out-of-memory"
 
 
 @given(st.integers(1, 600), st.data())

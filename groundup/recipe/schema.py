@@ -218,6 +218,9 @@ class Train(Part):
     tf32: bool = True
     """Products that stay in fp32 may be made in TF32 on a CUDA GPU: faster, with 10 bits of fraction."""
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    parallel: Literal["auto", "ddp", "fsdp"] = "auto"
+    """How several processes share a model. ddp: each holds all of it. fsdp: each holds a part of weights, gradients and
+    optimizer state, for what outgrows a card; auto: ddp. Their number is the launcher's, and changes no batch."""
     compile: bool | Literal["auto"] = "auto"
     """torch.compile; auto: on CUDA only, where the wait for the compiler pays."""
     loss_chunk: Positive | None = None

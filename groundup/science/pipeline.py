@@ -3,6 +3,7 @@
 Each stage is made once for what it depends on, so asking for the end of the chain does only what is missing.
 """
 
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,7 @@ from groundup.console import say
 from groundup.data import corpus as corpora
 from groundup.model.config import configure
 from groundup.model.size import parameters, rule_of_thumb
+from groundup.processes import here
 from groundup.recipe.length import steps_of_epochs
 from groundup.recipe.load import Resolved, validate
 from groundup.recipe.schema import Recipe
@@ -30,8 +32,8 @@ if TYPE_CHECKING:
     from groundup.train.precision import Device
 
 TRAIN_VERSION = 4
-# Keys of train that decide neither a batch nor a weight.
-LOOKS = ("feed", "memory_gib", "measure_peak", "track", "profile")
+# Keys of train that decide neither a batch nor an update.
+LOOKS = ("feed", "parallel", "memory_gib", "measure_peak", "track", "profile")
 
 
 @dataclass(frozen=True)
@@ -121,20 +123,38 @@ def find_origin(recipe: Recipe, lab: Path) -> "Origin | None":
     return continuation.find_origin(lab, recipe.train.continue_from)
 
 
-def run(resolved: Resolved, lab: Path, train_only: bool = False) -> Run:
+def run(resolved: Resolved, lab: Path, train_only: bool = False) -> Run | None:
     """Do everything that a recipe asks for and that is not done yet; returns its run.
 
-    Raises GroundupError with whatever stopped it; what was finished stays, and the same call goes on from there.
+    Of several processes the leading one does it all, and the others train with it and return None. Raises GroundupError
+    with whatever stopped it; what was finished stays, and the same call goes on from there.
     """
-    inputs = make_shards(resolved.recipe, lab)
-    origin = find_origin(resolved.recipe, lab)
-    recipe = settle(resolved.recipe, inputs, origin)
+    with _together(resolved.recipe):
+        if here().rank == 0:
+            return _lead(resolved.recipe, lab, train_only)
+        _follow()
+        return None
+
+
+def _together(recipe: Recipe) -> AbstractContextManager:
+    if here().world == 1:
+        return nullcontext()
+    from groundup.train.parallel import job
+
+    return job(recipe.train.device)
+
+
+def _lead(given: Recipe, lab: Path, train_only: bool) -> Run:
+    inputs = make_shards(given, lab)
+    origin = find_origin(given, lab)
+    recipe = settle(given, inputs, origin)
     found = run_of(recipe, inputs, lab)
     with found.lock():
         if found.finished():
             say(f"run: {found.path} is finished, nothing to do")
             if not (found.path / "report.html").exists():
                 _report(found)
+            _tell_followers(None)
             return found
         step, why = _train(found, recipe, inputs, origin)
         if not train_only:
@@ -142,9 +162,31 @@ def run(resolved: Resolved, lab: Path, train_only: bool = False) -> Run:
     return found
 
 
+def _tell_followers(value: dict[str, Any] | None) -> None:
+    if here().world > 1:
+        from groundup.train.parallel import tell
+
+        tell(value)
+
+
+def _follow() -> None:
+    """Wait until the leading process has made everything, and train with it, by the recipe that it has settled."""
+    from groundup.train.loop import Trainer, train
+    from groundup.train.parallel import Unwritten, hear, leave
+    from groundup.train.precision import choose
+
+    told = hear()
+    if told is None:
+        return
+    found, recipe = Unwritten(Path(told["run"])), Recipe.model_validate(told["recipe"])
+    device = choose(recipe.train.device, recipe.train.precision, recipe.train.compile, recipe.train.tf32)
+    train(Trainer(found, recipe, Path(told["shards"]), told["shares"], tokenizer.of_run(found), device))
+    leave()
+
+
 def _train(found: Run, recipe: Recipe, inputs: Inputs, origin: "Origin | None") -> tuple[int, str | None]:
     """Returns after which step training ended, and why: steps, minutes or patience."""
-    from groundup.train import continuation
+    from groundup.train import continuation, parallel
     from groundup.train.loop import Trainer, train
     from groundup.train.precision import choose
 
@@ -163,13 +205,17 @@ def _train(found: Run, recipe: Recipe, inputs: Inputs, origin: "Origin | None") 
     if recipe.train.warmup >= recipe.train.steps:
         say(f"warning: train.warmup = {recipe.train.warmup} is not below train.steps: the rate never reaches its peak")
     say(f"run: {found.path}")
-    say(f"device: {device.device.type} ({device.name}), {device.precision}")
+    say(f"device: {device.device.type} ({device.name}), {device.precision}{parallel.words(recipe.train.parallel)}")
     say(f"vocabulary size: {encoding.vocab_size:,}  documents: {documents:,}  characters: {characters:,}")
     say(f"parameters: {size:,}  steps: {recipe.train.steps:,}  tokens per update: {recipe.train.tokens_per_update:,}")
     for line in mixture_lines(planned_mixture(recipe, inputs)):
         say(line)
-    trainer = Trainer(found, recipe, inputs.shards.path, training_shares(recipe, inputs), encoding, device)
+    shards, shares = inputs.shards.path, training_shares(recipe, inputs)
+    values = recipe.model_dump(mode="json")
+    parallel.tell({"run": str(found.path), "recipe": values, "shards": str(shards), "shares": shares})
+    trainer = Trainer(found, recipe, shards, shares, encoding, device)
     train(trainer, origin)
+    parallel.leave()
     return trainer.step, trainer.stopped
 
 

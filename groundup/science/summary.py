@@ -39,8 +39,11 @@ def describe(resolved: Resolved) -> tuple[dict[str, Any], list[str]]:
         config, sequences, precision, compiled, train.optimizer, train.activation_checkpointing, train.loss_chunk
     )
     origins = {key: resolved.origins.get(key, "default") for key in values}
+    recipe = resolved.recipe.model_dump(mode="json")
+    if train.epochs is not None:
+        del recipe["train"]["steps"]  # they follow from the text, and a recipe that gives both is refused
     facts = {
-        "recipe": resolved.recipe.model_dump(mode="json"),
+        "recipe": recipe,
         "origins": origins,
         "parameters": {"total": total, "by_part": by_part, "rule_of_thumb": rule},
         "exports_as": config.exports_as,

@@ -104,7 +104,7 @@ def sweep(resolved: Resolved, axes: dict[str, list[Any]], lab: Path, train: bool
     facts |= {"parameters": target, "seeds": seeds}
     for number, (variant, row, planned) in enumerate(plans, 1):
         say(f"sweep: {number} of {len(plans)}: {variant.name}")
-        runs = [pipeline.run(one, lab, train_only=True) for one in planned]
+        runs = [found for one in planned if (found := pipeline.run(one, lab, train_only=True))]
         row |= _results(runs, planned[0].recipe, variant, of_bytes)
         say(f"sweep: {variant.name}: {row['bpb']:.4f} bits per byte")
     rows.sort(key=lambda row: row["bpb"])

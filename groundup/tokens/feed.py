@@ -7,6 +7,7 @@ resident: all training shards lie in the device's memory, and batches are gather
 import time
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from typing import Literal
 
 import numpy as np
@@ -51,7 +52,9 @@ class Feed:
 class Prefetch(Feed):
     def __init__(self, stream: Stream, device: torch.device, workers: int = 1) -> None:
         super().__init__(stream, device)
-        self.threads = ThreadPoolExecutor(workers, thread_name_prefix="prefetch")
+        # A new thread would pin memory for the first GPU, whichever this process has.
+        own = partial(torch.cuda.set_device, torch.cuda.current_device()) if device.type == "cuda" else None
+        self.threads = ThreadPoolExecutor(workers, thread_name_prefix="prefetch", initializer=own)
         self.line: deque[tuple[int, Future[Tensor]]] = deque()
 
     def _read(self, step: int) -> Tensor:

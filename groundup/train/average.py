@@ -6,13 +6,15 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
+from groundup.train.sharding import gathered, local, share_out, shared_as
+
 
 class Average:
     """The moving average of a model's parameters. It begins as what they are when it is made."""
 
     def __init__(self, model: nn.Module, decay: float) -> None:
-        named = {name: parameter.detach() for name, parameter in model.named_parameters()}
-        self.names, self.weights = list(named), list(named.values())
+        self.parameters = dict(model.named_parameters())
+        self.weights = [local(parameter.detach()) for parameter in self.parameters.values()]  # the same memory
         self.averages = [weight.clone() for weight in self.weights]
         self.decay = decay
 
@@ -40,9 +42,11 @@ class Average:
             torch._foreach_copy_(self.weights, kept)
 
     def state_tensors(self) -> dict[str, Tensor]:
-        """The average as named tensors: `PARAMETER/average`."""
-        return {f"{name}/average": average for name, average in zip(self.names, self.averages, strict=True)}
+        """The average as named tensors: `PARAMETER/average`, gathered where the weights are shared out."""
+        pairs = zip(self.parameters.items(), self.averages, strict=True)
+        return {f"{name}/average": gathered(shared_as(average, parameter)) for (name, parameter), average in pairs}
 
     def load_state(self, tensors: dict[str, Tensor]) -> None:
         """Put back what `state_tensors` took out. Raises KeyError `PARAMETER/average` if one is missing."""
-        torch._foreach_copy_(self.averages, [tensors[f"{name}/average"] for name in self.names])
+        saved = (share_out(tensors[f"{name}/average"], parameter) for name, parameter in self.parameters.items())
+        torch._foreach_copy_(self.averages, [local(value) for value in saved])

@@ -22,6 +22,7 @@ from groundup.model.config import ModelConfig
 from groundup.model.transformer import Transformer
 from groundup.store.files import damage, file_record, fsync, write_json
 from groundup.store.runs import Run
+from groundup.train.sharding import share_out
 
 MANIFEST = "MANIFEST.json"
 
@@ -176,7 +177,11 @@ def load_model(checkpoint: Checkpoint, device: torch.device) -> Transformer:
 def load_weights(checkpoint: Checkpoint, model: Transformer) -> None:
     """Put a checkpoint's weights into a model. Raises GroundupError `checkpoint-damaged` if they do not fit."""
     try:
-        model.load_state_dict(load_file(checkpoint.path / "model.safetensors"))
+        weights = load_file(checkpoint.path / "model.safetensors")
+        own = dict(model.named_parameters())
+        model.load_state_dict(
+            {name: share_out(value, own[name]) if name in own else value for name, value in weights.items()}
+        )
     except (RuntimeError, SafetensorError) as error:
         raise _unfit(checkpoint, error) from None
 

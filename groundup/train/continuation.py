@@ -31,11 +31,6 @@ class Origin:
     checkpoint: Checkpoint
     name: str  # RUN@STEP
 
-    @property
-    def start(self) -> Start:
-        state = self.checkpoint.state
-        return Start(state["step"], state["factor"], state["seconds"])
-
     def reference(self) -> dict[str, str]:
         """Name and hash, as an input in a lineage."""
         return {"id": self.name, "sha256": sha256(self.checkpoint.path / checkpoint.MANIFEST)}

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from groundup.model.transformer import Transformer
 from groundup.train.optimizer import kind
+from groundup.train.sharding import whole
 
 
 @dataclass
@@ -35,7 +36,7 @@ def update_ratios(model: Transformer) -> Iterator[dict[str, Tensor]]:
     """Around an optimizer's step: fills the mapping with |update| / |weights before it|, for each kind of parameter.
 
     Root mean squares by root mean squares, so learning rate, decay and clipping are all in it. Costs a copy of the
-    weights, so it is for some steps only.
+    weights, so it is for some steps only. Where weights are shared out, every process must enter it.
     """
     kinds: dict[str, list[Tensor]] = {}
     for name, parameter in model.named_parameters():
@@ -49,7 +50,7 @@ def update_ratios(model: Transformer) -> Iterator[dict[str, Tensor]]:
 
 
 def _norm(tensors: list[Tensor] | tuple[Tensor, ...]) -> Tensor:
-    return nn.utils.get_total_norm(tensors)
+    return whole(nn.utils.get_total_norm(tensors))
 
 
 def memory_gb(device: torch.device) -> float:

@@ -2,13 +2,13 @@
 
 A step is a pure function of the weights, the optimizer's state and the step's number: the batch comes from the stream
 by number, and the random numbers of dropout are seeded by it. So a run that was killed and resumed ends with the same
-weights, bit for bit, as one that was not (on a CPU; GPUs add in varying order).
+weights, bit for bit, as one that was not (on a CPU; GPUs add in varying order). Several processes (parallel.py) take
+each step together, each with its share of the batch, and add up to the same.
 """
 
 import math
 import time
 from contextlib import closing, nullcontext
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -28,17 +28,19 @@ from groundup.store.runs import Run
 from groundup.tokens.encoding import Encoding
 from groundup.tokens.feed import open_feed
 from groundup.tokens.stream import Stream
-from groundup.train import checkpoint, memory, optimizer, peak
+from groundup.train import memory, optimizer, parallel, peak
 from groundup.train.allocator import keep_freed_memory
 from groundup.train.average import Average
 from groundup.train.continuation import Origin, Start
 from groundup.train.gradients import Gradients, out_of_memory
 from groundup.train.instruments import Interval, memory_gb, update_ratios
 from groundup.train.interrupt import interruptible
+from groundup.train.keeping import resume, save
 from groundup.train.mirror import Mirrors
 from groundup.train.precision import Device
 from groundup.train.profiler import profiling
 from groundup.train.schedule import factor
+from groundup.train.sharding import whole, whole_model
 
 SILENCE = 30.0  # seconds after which a line is printed even between two `log_every`
 
@@ -57,16 +59,18 @@ class Trainer:
         config = configure(recipe.model, encoding.vocab_size)
         torch.manual_seed(recipe.seed)  # on the CPU, so that every device starts from the same weights
         self.model = Transformer(config, train.activation_checkpointing).to(device.device)
+        self.scaler = device.scaler()
+        self.gradients = Gradients(self.model, recipe, encoding, device, self.scaler)
         self.optimizer = optimizer.build(self.model, train, device.device)
         self.average = Average(self.model, train.ema) if train.ema else None
-        self.scaler = device.scaler()
-        stream = Stream(shards, shares, config.context, train.tokens_per_update, recipe.seed, train.windows)
+        place = (parallel.rank(), parallel.world())
+        stream = Stream(shards, shares, config.context, train.tokens_per_update, recipe.seed, train.windows, *place)
         self.feed = open_feed(train.feed, stream, device.device)
         self.sources = list(recipe.data.sources)
-        micro_batch = memory.micro_batch(train, config, stream.sequences, device)
-        self.gradients = Gradients(self.model, recipe, encoding, device, self.scaler, micro_batch)
+        size = memory.micro_batch(train, config, stream.sequences, device)
+        self.gradients.micro_batch = parallel.lead(lambda: size)  # FSDP's processes go through it together
         self.peak = peak.measured(device) if train.measure_peak else peak.known(device)
-        self.mirrors = Mirrors(train.track, run, recipe.model_dump(mode="json"))
+        self.mirrors = Mirrors(train.track if parallel.leads() else [], run, recipe.model_dump(mode="json"))
         self.start, self.step, self.seconds = Start(), 0, 0.0
         self.stopped: str | None = None  # why training is over: steps, minutes or patience
         self.best, self.since_best = math.inf, 0  # lowest validation bpb, and scorings since then
@@ -80,14 +84,14 @@ class Trainer:
         train = self.recipe.train
         optimizer.set_factor(self.optimizer, self.factor(self.step))
         now = self.gradients.of(self.feed.batch(self.step), self.step, self.run)
-        self.scaler.unscale_(self.optimizer)
-        norm = nn.utils.clip_grad_norm_(self.model.parameters(), train.clip)
-        if self.scaler.is_enabled():  # it leaves out a step whose gradient has overflowed
-            now.overflows = ~norm.isfinite()
-            norm = norm.where(~now.overflows, 0.0)
-        now.norm = norm
         shown = (self.step + 1) % train.log_every == 0 or self.step + 1 == train.steps
         try:
+            self.scaler.unscale_(self.optimizer)
+            norm = whole(nn.utils.clip_grad_norm_(self.model.parameters(), train.clip))
+            if self.scaler.is_enabled():  # it leaves out a step whose gradient has overflowed
+                now.overflows = ~norm.isfinite()
+                norm = norm.where(~now.overflows, 0.0)
+            now.norm = norm
             with update_ratios(self.model) if shown else nullcontext(dict[str, Tensor]()) as self.ratios:
                 self.scaler.step(self.optimizer)
         except torch.OutOfMemoryError:  # it may have changed some of the weights, so it cannot be done again
@@ -106,20 +110,22 @@ class Trainer:
 
     def log(self, seconds: float) -> None:
         """Write and print the interval that took `seconds` of training. Raises GroundupError `diverged`."""
-        self.check_finite()
         train, now = self.recipe.train, self.interval
-        loss, rate, overflows = float(now.nats) / now.targets, now.targets / seconds, int(now.overflows)
+        sums = parallel.summed([now.nats, now.text_nats, now.text_bytes, now.targets])
+        now.nats, now.text_nats, now.text_bytes, now.targets = sums[0], sums[1], int(sums[2]), int(sums[3])
+        self.check_finite()
+        loss, rate, overflows = now.nats / now.targets, now.targets / seconds, int(now.overflows)
         row = {
             "kind": "train",
             "step": self.step,
             "loss": loss,
-            "bpb": bits_per_byte(float(now.text_nats), int(now.text_bytes)),
+            "bpb": bits_per_byte(now.text_nats, now.text_bytes),
             "lr": train.learning_rate * self.factor(self.step - 1),
             "grad_norm": float(now.norm) / max(1, now.steps - overflows),
             "overflows": overflows,
             "update_ratio": {kind: float(ratio) for kind, ratio in self.ratios.items()} or None,
             "tokens_per_s": rate,
-            "mfu": rate * flops_per_token(self.model.config) / self.peak.flops if self.peak else None,
+            "mfu": self.mfu(rate),
             "mfu_of": self.peak.source if self.peak else None,
             "memory_gb": memory_gb(self.device.device),
             "micro_batch": self.gradients.micro_batch,
@@ -139,6 +145,12 @@ class Trainer:
         )
         self.interval, self.feed.waited = Interval(), 0.0
 
+    def mfu(self, rate: float) -> float | None:
+        """Share of the devices' peak that so many tokens per second take, None where the peak is not known."""
+        if self.peak is None:
+            return None
+        return rate * flops_per_token(self.model.config) / (self.peak.flops * parallel.world())
+
     def _record(self, *rows: dict[str, Any]) -> None:
         self.run.log_metrics(*rows)
         self.mirrors.put(*rows)
@@ -156,36 +168,36 @@ class Trainer:
         what = f"the {'gradient' if math.isfinite(loss) else 'loss'} is not finite at step {self.step}"
         raise GroundupError("diverged", what, f"a lower train.learning_rate (it is {rate:g}) or a longer train.warmup")
 
-    def over(self, seconds: float) -> str | None:
-        """Why training is over, after so many seconds since `self.seconds` was last brought up to date."""
-        train = self.recipe.train
-        if self.step >= train.steps:
-            return "steps"
-        minutes = (self.seconds + seconds - self.start.seconds) / 60
-        return "minutes" if train.minutes and minutes >= train.minutes else None
+    def late(self, seconds: float) -> bool:
+        """Whether `train.minutes` are over, so many seconds after `self.seconds` was last brought up to date."""
+        minutes = self.recipe.train.minutes
+        return minutes is not None and (self.seconds + seconds - self.start.seconds) / 60 >= minutes
 
     def validate(self) -> bool:
         """Score the validation split, also with the weights' average; returns whether the weights are the best so far.
 
         It is the weights that are judged, since it is they that are kept as the model.
         """
-        rows = self._score("valid")
-        if not rows:
+        self.valid_bpb = self._score("valid")
+        if self.valid_bpb is None:
             return False
         if self.average:
             with self.average.in_use():
                 self._score("valid_average")
-        self.valid_bpb = rows[-1]["bpb"]
         better = self.valid_bpb < self.best
         self.best, self.since_best = min(self.best, self.valid_bpb), 0 if better else self.since_best + 1
         if self.recipe.train.patience and self.since_best >= self.recipe.train.patience:
             self.stopped = self.stopped or "patience"
         return better
 
-    def _score(self, kind: str) -> list[dict[str, Any]]:
+    def _score(self, kind: str) -> float | None:
+        """Bits per byte of all validation text, None where there is none; the leading process scores for all."""
+        return parallel.lead(self._write_scores, whole_model(self.model), kind)
+
+    def _write_scores(self, model: Transformer, kind: str) -> float | None:
         train = self.recipe.train
         scores = score_split(
-            self.model,
+            model,
             self.shards,
             self.sources,
             "valid",
@@ -195,100 +207,39 @@ class Trainer:
             train.valid_bytes,
         )
         if not scores:
-            return []
+            return None
         about = {"kind": kind, "step": self.step, "seconds": self.seconds}
         rows: list[dict[str, Any]] = [about | score.to_json() for score in scores]
         self._record(*rows)
         parts = " ".join(f"{row['source']}: bpb={row['bpb']:.4f} ppl={row['ppl']:.4g}" for row in rows)
         say(f"{kind.replace('_', ' of the ')} {self.step}/{train.steps} {parts}")
-        return rows
+        return rows[-1]["bpb"]
 
     def sample(self) -> None:
         """Complete the fixed prompts, so that one can watch the model learn to write."""
-        rows = complete_all(self.model, self.encoding, self.recipe.sample, self.device)
+        parallel.lead(self._write_samples, whole_model(self.model))
+
+    def _write_samples(self, model: Transformer) -> None:
+        rows = complete_all(model, self.encoding, self.recipe.sample, self.device)
         self.run.log_samples(*({"step": self.step, **row} for row in rows))
         say(f"sample: {' '.join(rows[0]['text'].split())[:200]}")
-
-    # -- what is kept of it -----------------------------------------------------------------------------------------
-
-    def save(self) -> None:
-        self.check_finite()
-        state = {
-            "step": self.step,
-            "valid_bpb": self.valid_bpb,
-            "seconds": self.seconds,
-            "factor": self.factor(self.step - 1) if self.step else 0.0,
-            "start": asdict(self.start),
-            "stopped": self.stopped,
-            "since_best": self.since_best,
-            "micro_batch": self.gradients.micro_batch,
-            "optimizer": self.recipe.train.optimizer,
-            "tokens_per_update": self.recipe.train.tokens_per_update,
-            "scaler": self.scaler.state_dict(),
-        }
-        tensors = optimizer.state_tensors(self.model, self.optimizer)
-        if self.average:
-            tensors |= self.average.state_tensors()
-        saved = checkpoint.save(self.run, self.model, tensors, state)
-        checkpoint.retire(self.run, self.recipe.train.keep)
-        self.run.log_event("checkpoint", step=self.step, valid_bpb=self.valid_bpb)
-        say(f"saved checkpoint {saved.path}")
-
-    def resume(self, origin: Origin | None = None) -> None:
-        """Go on from the newest whole checkpoint; without one, begin with the other run's that is continued, if any.
-
-        Raises GroundupError `checkpoint-damaged` when there are checkpoints and none is whole.
-        """
-        found, problems = checkpoint.whole(self.run)
-        checkpoint.warn(problems)
-        if not found:
-            if problems:
-                what = f"no checkpoint of {self.run.path} is whole; {problems[-1]}"
-                raise GroundupError(
-                    "checkpoint-damaged", what, f"delete {checkpoint.directory(self.run)} to train from the beginning"
-                )
-            self.run.rewind(0)
-            if origin:
-                self._load(origin.checkpoint)
-                self.start = origin.start
-                self.run.log_event("continued", step=self.step, origin=origin.name)
-                say(f"continued from {origin.checkpoint.path}")
-            return
-        last = found[-1]
-        self._load(last)
-        self.start, self.stopped = Start(**last.state["start"]), last.state["stopped"]
-        self.gradients.micro_batch = last.state["micro_batch"]  # another one would add the gradients in another order
-        best = checkpoint.best(found)
-        self.best = best.valid_bpb if best and best.valid_bpb is not None else math.inf
-        self.since_best = last.state["since_best"]
-        self.run.rewind(self.step)
-        self.run.log_event("resumed", step=self.step)
-        say(f"resumed from {last.path}")
-
-    def _load(self, saved: checkpoint.Checkpoint) -> None:
-        checkpoint.load_weights(saved, self.model)
-        tensors = checkpoint.load_optimizer(saved)
-        optimizer.load_state(self.model, self.optimizer, tensors)
-        if self.average:
-            self.average.load_state(tensors)
-        if self.scaler.is_enabled() and saved.state["scaler"]:
-            self.scaler.load_state_dict(saved.state["scaler"])
-        self.step, self.seconds = saved.step, saved.state["seconds"]
 
 
 def train(trainer: Trainer, origin: Origin | None = None) -> None:
     """Train from where the run's checkpoints, or the run that is continued, left off until `train.steps`,
     `train.minutes` or `train.patience` say that it is over.
 
-    Raises GroundupError `interrupted`, `diverged`, `out-of-memory`, `checkpoint-damaged`; OSError when a disk is full.
+    Of several processes only the leading one's `origin` counts. Raises GroundupError `interrupted`, `diverged`,
+    `out-of-memory`, `checkpoint-damaged`; OSError when a disk is full.
     """
     plan, device = trainer.recipe.train, trainer.device.device
-    trainer.resume(origin)
+    resume(trainer, origin)
+    profiled = parallel.leads() and not trainer.stopped
     with (
         closing(trainer.feed),
         closing(trainer.mirrors),
         interruptible() as interrupt,
-        profiling(trainer.run, None if trainer.stopped else plan.profile, device) as profiler,
+        profiling(trainer.run, plan.profile if profiled else None, device) as profiler,
     ):
         if trainer.stopped:
             return
@@ -298,12 +249,14 @@ def train(trainer: Trainer, origin: Origin | None = None) -> None:
         while not trainer.stopped:
             trainer.update()
             profiler.step()
-            trainer.stopped = trainer.over(time.monotonic() - clock)
+            elapsed = time.monotonic() - clock
+            stopping, silent, late = parallel.agree(bool(interrupt), elapsed > SILENCE, trainer.late(elapsed))
+            trainer.stopped = "steps" if trainer.step >= plan.steps else "minutes" if late else None
             logging, validating, saving, sampling = (
                 trainer.stopped is not None or trainer.step % every == 0
                 for every in (plan.log_every, plan.valid_every, plan.checkpoint_every, plan.sample_every)
             )
-            if logging or validating or saving or sampling or interrupt or time.monotonic() - clock > SILENCE:
+            if logging or validating or saving or sampling or stopping or silent:
                 if device.type == "cuda":
                     torch.cuda.synchronize()
                 elapsed = time.monotonic() - clock
@@ -313,10 +266,10 @@ def train(trainer: Trainer, origin: Origin | None = None) -> None:
                 best = validating and trainer.validate()
                 if sampling or trainer.stopped:
                     trainer.sample()
-                if saving or best or interrupt or trainer.stopped:
-                    trainer.save()
+                if saving or best or stopping or trainer.stopped:
+                    save(trainer)
                     saved = trainer.step
-                if interrupt and not trainer.stopped:
+                if stopping and not trainer.stopped:
                     trainer.run.log_event("interrupted", step=saved)
                     raise GroundupError(
                         "interrupted",

@@ -1,15 +1,21 @@
 """Muon: momentum whose every matrix is replaced by the nearest orthogonal one before it is added to the weights.
 
 After Jordan et al. 2024 (kellerjordan.github.io/posts/muon). Matrices of one shape are stacked and go through the
-iteration together, since one matrix of this size does not fill a GPU.
+iteration together, since one matrix of this size does not fill a GPU. Several processes divide a stack's matrices among
+them: to gather the results costs less than half of what exchanging gradients does, while the iteration would take a
+larger part of an update with each process, since it does not shrink with a process's share of the batch.
 """
 
 import math
 from collections import defaultdict
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
+
+from groundup.train.parallel import divided
+from groundup.train.sharding import first_row, is_shared, local, shared_as, whole
 
 MOMENTUM = 0.95
 # Of the quintic a X + b (X X^T) X + c (X X^T)^2 X: steepest at 0 among those that bring singular values to about 1 and
@@ -74,19 +80,30 @@ class Muon(torch.optim.Optimizer):
             found = [each for each in zip(group["params"], group["rows"], strict=True) if each[0].grad is not None]
             if not found:
                 continue
-            weights = [weight for weight, _ in found]
-            gradients = [weight.grad for weight in weights]
-            momenta = [self.state[weight]["momentum"] for weight in weights]
+            weights = [local(weight) for weight, _ in found]
+            gradients = [local(weight.grad) for weight, _ in found]
+            momenta = [local(self.state[weight]["momentum"]) for weight, _ in found]
             torch._foreach_lerp_(momenta, gradients, 1 - MOMENTUM)
             updates = torch._foreach_lerp(gradients, momenta, MOMENTUM)
             torch._foreach_mul_(weights, 1 - lr * group["weight_decay"])
+            dtype = self.dtype or (torch.bfloat16 if weights[0].is_cuda else torch.float32)
             stacks = defaultdict(list)
-            for (weight, rows), update in zip(found, updates, strict=True):
-                for part, direction in zip(weight.split(rows), update.split(rows), strict=True):
-                    stacks[part.shape].append((part, direction))
-            for shape, pairs in stacks.items():
-                stack = torch.stack([direction for _, direction in pairs])  # (n, rows, columns)
-                steps = orthogonalise(stack, self.dtype or (torch.bfloat16 if stack.is_cuda else torch.float32))
+            for (weight, rows), mine, update in zip(found, weights, updates, strict=True):
+                # A process that holds some rows of a weight needs all of them for the iteration, and adds to its own.
+                update = whole(shared_as(update.to(dtype), weight)) if is_shared(weight) else update
+                row = -first_row(weight)
+                for direction in update.split(rows):
+                    begin, end = max(row, 0), row + len(direction)
+                    stacks[direction.shape].append((mine[begin : max(end, 0)], direction, begin - row))
+                    row = end
+            for shape, parts in stacks.items():
+                stack = torch.stack([direction for _, direction, _ in parts])  # (n, rows, columns)
+                steps = divided(partial(orthogonalise, dtype=dtype), stack)
                 # Of the weights' format and layout, without which the sum below is a kernel for each matrix.
-                steps = steps.to(stack.dtype, memory_format=torch.contiguous_format)
-                torch._foreach_add_([part for part, _ in pairs], steps.unbind(), alpha=-lr * scale(*shape))
+                steps = steps.to(weights[0].dtype, memory_format=torch.contiguous_format)
+                own = [
+                    (part, step[skip : skip + len(part)]) for (part, _, skip), step in zip(parts, steps, strict=True)
+                ]
+                own = [pair for pair in own if len(pair[0])]
+                if own:
+                    torch._foreach_add_([p for p, _ in own], [s for _, s in own], alpha=-lr * scale(*shape))

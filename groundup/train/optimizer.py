@@ -9,6 +9,7 @@ from groundup.model.config import ModelConfig
 from groundup.model.transformer import Transformer
 from groundup.recipe.schema import Train
 from groundup.train.muon import Muon
+from groundup.train.sharding import gathered, share_out
 
 ADAMW_STATE, MUON_STATE = ("step", "exp_avg", "exp_avg_sq"), ("momentum",)
 
@@ -104,9 +105,12 @@ def set_factor(optimizer: torch.optim.Optimizer, factor: float) -> None:
 
 
 def state_tensors(model: Transformer, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
-    """The optimizer's state as named tensors: `PARAMETER/momentum` with Muon, `PARAMETER/exp_avg` and so on."""
+    """The optimizer's state as named tensors: `PARAMETER/momentum` with Muon, `PARAMETER/exp_avg` and so on.
+
+    Where weights are shared out, so is their state: every process must call this, and the leading one gets it.
+    """
     return {
-        f"{name}/{key}": torch.as_tensor(value)
+        f"{name}/{key}": gathered(torch.as_tensor(value))
         for name, parameter in model.named_parameters()
         for key, value in optimizer.state[parameter].items()
     }
@@ -119,6 +123,6 @@ def load_state(model: Transformer, optimizer: torch.optim.Optimizer, tensors: di
         for parameter in group["params"]:
             optimizer.state[parameter] = {
                 # `step` is a scalar that the fused kernels want beside the weights; the rest have the weights' shape.
-                key: tensors[f"{names[parameter]}/{key}"].to(parameter.device, copy=True)
+                key: share_out(tensors[f"{names[parameter]}/{key}"], parameter)
                 for key in (MUON_STATE if "rows" in group else ADAMW_STATE)
             }

@@ -1,0 +1,31 @@
+"""Which of a job's processes this is, by the environment that torchrun, Slurm's srun or `--processes` gives it."""
+
+import os
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Place:
+    """rank counts the processes of the job, local_rank those of this machine, both from 0; world is their number.
+
+    Rank 0 leads: it makes the artifacts, writes the run and speaks.
+    """
+
+    rank: int
+    world: int
+    local_rank: int
+
+
+def here() -> Place:
+    """This process's place; alone where the environment says nothing.
+
+    In a job step of several tasks that srun started, Slurm's variables count where torchrun's are not set. The script
+    of an sbatch job is no such step.
+    """
+    names = ("RANK", "WORLD_SIZE", "LOCAL_RANK")
+    if "RANK" not in os.environ and int(os.environ.get("SLURM_STEP_NUM_TASKS", 1)) > 1:
+        names = ("SLURM_PROCID", "SLURM_STEP_NUM_TASKS", "SLURM_LOCALID")
+    rank, world, local_rank = (
+        int(os.environ.get(name, default)) for name, default in zip(names, (0, 1, 0), strict=True)
+    )
+    return Place(rank, world, local_rank)
