@@ -15,14 +15,13 @@ faster.
 import argparse
 import itertools
 import json
-import statistics
-import time
 from collections.abc import Callable
 from importlib.util import find_spec
 from typing import Any
 
 import torch
 import torch.nn.functional as F
+from stopwatch import seconds
 from torch import Tensor
 from torch.profiler import ProfilerActivity, profile
 
@@ -31,8 +30,6 @@ from groundup.model.config import configure
 from groundup.model.loss import token_losses
 from groundup.recipe.load import resolve
 from groundup.train.precision import Device, choose
-
-WARM_UP, MOST, LONG_ENOUGH = 3, 20, 5.0  # calls that do not count, calls that do, seconds after which fewer will do
 
 Loss = Callable[[Tensor, Tensor, Tensor], Tensor]
 
@@ -68,28 +65,6 @@ def ways(chunks: list[int], device: Device) -> dict[str, Loss]:
     if device.device.type == "cuda" and find_spec("liger_kernel"):
         found["liger-kernel"] = of_liger
     return found
-
-
-def seconds(call: Callable[[], Any], device: Device) -> float:
-    """Median time of a call."""
-    taken: list[float] = []
-    for number in range(WARM_UP + MOST):
-        if device.device.type == "cuda":
-            begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
-            begin.record()
-            call()
-            end.record()
-            torch.cuda.synchronize()
-            took = begin.elapsed_time(end) / 1000
-        else:
-            start = time.perf_counter()
-            call()
-            took = time.perf_counter() - start
-        if number >= WARM_UP:
-            taken.append(took)
-        if sum(taken) > LONG_ENOUGH:
-            break
-    return statistics.median(taken)
 
 
 def peak_mb(call: Callable[[], Any], device: Device) -> float:

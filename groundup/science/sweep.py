@@ -20,7 +20,9 @@ from groundup.recipe.load import Resolved, validate
 from groundup.science import pipeline
 from groundup.science.judge import evaluate
 from groundup.science.pipeline import Inputs
+from groundup.store.artifacts import Artifact
 from groundup.store.runs import Run
+from groundup.tokens import pack, tokenizer
 from groundup.tokens.mix import byte_shares
 
 AXES = {"vocab": "vocab_size", "vocab_size": "vocab_size", "kind": "kind", "digits": "digits"}
@@ -84,11 +86,12 @@ def sweep(resolved: Resolved, axes: dict[str, list[Any]], lab: Path, train: bool
 
     Runs are ordinary runs of the lab, so a sweep that was stopped goes on where it was. Raises what making them raises.
     """
-    own = _variant(resolved.recipe, {}, lab)
+    corpus = pipeline.make_corpus(resolved.recipe, lab)
+    own = _variant(resolved.recipe, {}, corpus, lab)
     of_bytes = byte_shares(pipeline.training_shares(own.recipe, own.inputs), _train_counts(own))
     keys = [key for key in axes if key in AXES]
     variants = [
-        _variant(resolved.recipe, dict(zip(keys, values, strict=True)), lab)
+        _variant(resolved.recipe, dict(zip(keys, values, strict=True)), corpus, lab)
         for values in product(*(axes[key] for key in keys))
     ]
     rows = [_row(variant, of_bytes) for variant in variants]
@@ -111,12 +114,13 @@ def sweep(resolved: Resolved, axes: dict[str, list[Any]], lab: Path, train: bool
     return facts
 
 
-def _variant(recipe: schema.Recipe, values: dict[str, Any], lab: Path) -> Variant:
+def _variant(recipe: schema.Recipe, values: dict[str, Any], corpus: Artifact, lab: Path) -> Variant:
     changed = {AXES[key]: value for key, value in values.items()} | ({"use": None} if values else {})
     part = recipe.tokenizer.model_dump() | changed
     mine = validate(recipe.model_dump() | {"tokenizer": part}).recipe
     name = " ".join(f"{key}={value}" for key, value in values.items()) or "the recipe's own"
-    return Variant(name, mine, pipeline.make_shards(mine, lab))
+    trained = tokenizer.build(mine.tokenizer, pipeline.sample_shares(mine, corpus), corpus, lab)
+    return Variant(name, mine, Inputs(corpus, trained, pack.build(corpus, trained, lab)))
 
 
 def _train_counts(variant: Variant) -> dict[str, dict[str, int]]:

@@ -28,10 +28,11 @@ def choose(encoding: Encoding, sample: list[str]) -> tuple[Encode, str]:
         why = " ".join(str(error).split())[:100]
         say(f"encode: gigatoken does not know this kind of tokenizer ({why}); tokenizers encodes")
         return _tokenizers(encoding), slow
-    texts = [*HARD]
+    texts, size = [*HARD], 0
     for text in sample:
         texts.append(text)
-        if sum(map(len, texts)) > CHECKED:
+        size += len(text)
+        if size > CHECKED:
             break
     try:
         same = all(map(np.array_equal, fast(pa.array(texts)), _tokenizers(encoding)(pa.array(texts))))

@@ -22,9 +22,7 @@ from groundup.tokens.encoding import END, PAD, UNKNOWN, cut, pieces
 Kind = Literal["bpe", "unicode-bpe", "unigram", "bytes", "characters"]
 Sample = Callable[[], Iterator[str]]  # the sample's texts, from the beginning at each call
 
-COVERAGE = (
-    0.9995  # share of the sample's characters that the alphabet of unicode-bpe and unigram spells (SentencePiece)
-)
+COVERAGE = 0.9995  # share of the sample's characters that the alphabet spells: SentencePiece's default
 BYTES = [f"<0x{byte:02X}>" for byte in range(256)]
 LONGEST = 16  # characters of a unigram piece, SentencePiece's default
 

@@ -35,8 +35,9 @@ def build(part: schema.Tokenizer, mix: dict[str, float], corpus: Artifact, lab: 
             def sample() -> Iterator[str]:
                 drawn.clear()
                 for source, text in draw(corpus, mix, budget):
-                    drawn[source] = drawn.get(source, 0) + len(text.encode())
-                    advance(len(text.encode()))
+                    size_of_text = len(text.encode())
+                    drawn[source] = drawn.get(source, 0) + size_of_text
+                    advance(size_of_text)
                     yield text
 
             if next(sample(), None) is None:
