@@ -3,6 +3,10 @@
 import os
 from dataclasses import dataclass
 
+# Names the descriptor of the socket at which the first process is to listen, where it inherits one. A port that is
+# only chosen beforehand can be taken by others meanwhile, even by a connection of the second process to itself.
+LISTENER = "GROUNDUP_LISTENER"
+
 
 @dataclass(frozen=True)
 class Place:

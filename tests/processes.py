@@ -6,7 +6,7 @@ import socket
 from collections.abc import Callable
 from typing import Any
 
-WAIT = 100.0  # seconds; then they hang
+WAIT = 200.0  # seconds; then they hang
 
 
 def together(world: int, work: Callable[..., None], *inputs: Any) -> None:
@@ -19,13 +19,15 @@ def endings(world: int, work: Callable[..., None], *inputs: Any) -> tuple[list[i
     """The same for whatever end: the exit codes, and the errors that a person would see."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["groundup.train.loop", "groundup.science.pipeline", "torch.distributed.fsdp"])
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port = listener.getsockname()[1]
     said = context.SimpleQueue()
-    started = [context.Process(target=_enter, args=(rank, world, port, said, work, inputs)) for rank in range(world)]
-    for process in started:
-        process.start()
+    with socket.create_server(("127.0.0.1", 0), backlog=world) as listener:
+        port = listener.getsockname()[1]
+        started = [
+            context.Process(target=_enter, args=(rank, world, port, None if rank else listener, said, work, inputs))
+            for rank in range(world)
+        ]
+        for process in started:
+            process.start()
     for process in started:
         process.join(WAIT)
     hanging = [process for process in started if process.is_alive()]
@@ -39,14 +41,25 @@ def endings(world: int, work: Callable[..., None], *inputs: Any) -> tuple[list[i
     return [process.exitcode or 0 for process in started], errors
 
 
-def _enter(rank: int, world: int, port: int, said: Any, work: Callable[..., None], inputs: tuple[Any, ...]) -> None:
+def _enter(
+    rank: int,
+    world: int,
+    port: int,
+    listener: socket.socket | None,
+    said: Any,
+    work: Callable[..., None],
+    inputs: tuple[Any, ...],
+) -> None:
     import torch
 
     from groundup.errors import GroundupError
+    from groundup.processes import LISTENER
     from groundup.train import parallel
 
     place = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": world, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
     os.environ.update({name: str(value) for name, value in place.items()})
+    if listener:
+        os.environ[LISTENER] = str(listener.detach())
     torch.set_num_threads(1)
     try:
         with parallel.job("cpu"):

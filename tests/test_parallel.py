@@ -293,6 +293,21 @@ def test_a_process_that_memory_ran_out_for_is_an_error_of_the_environment() -> N
     assert launch.launch([sys.executable, "-c", program], 2) == 3
 
 
+def test_the_place_to_meet_is_taken_before_any_process_begins() -> None:
+    program = (
+        "import os, socket, time\n"
+        "place = ('127.0.0.1', int(os.environ['MASTER_PORT']))\n"
+        "if os.environ['RANK'] == '0':\n"
+        "    listener = socket.socket(fileno=int(os.environ['GROUNDUP_LISTENER']))\n"
+        "    assert listener.getsockname() == place\n"
+        "    assert listener.accept()[0].recv(5) == b'hello'\n"
+        "else:\n"
+        "    assert 'GROUNDUP_LISTENER' not in os.environ\n"
+        "    socket.create_connection(place).send(b'hello')\n"
+    )
+    assert launch.launch([sys.executable, "-c", program], 2) == 0
+
+
 @pytest.mark.parametrize("count", ["0", "-1"])
 def test_a_wrong_number_of_processes_is_refused(tiny: Path, count: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["train", str(tiny), "--processes", count]) == 2
@@ -338,7 +353,7 @@ def test_a_killed_process_ends_the_job_and_the_run_goes_on_with_another_number(m
     job = start(["groundup.cli"], made["recipe"], lab, length, "--processes", "2")
     wait_for_checkpoint(job, lab)
     os.kill(follower_of(job.pid), signal.SIGKILL)
-    _, words = job.communicate(timeout=60)
+    _, words = job.communicate(timeout=200)
     assert job.returncode == 3 and "[process-lost]" in words and "Traceback" not in words
     (run,) = all_runs(lab)
     assert main(["train", made["recipe"], *BATCH, *RARE, length, "--lab", str(lab)]) == 0
@@ -362,7 +377,7 @@ def test_a_signal_to_the_job_saves_once(
     job = start(launcher, made["recipe"], lab, "train.steps=5000", *words)
     wait_for_checkpoint(job, lab)
     job.send_signal(signal.SIGTERM)
-    _, said = job.communicate(timeout=60)
+    _, said = job.communicate(timeout=200)
     assert job.returncode == code, said
     (run,) = all_runs(lab)
     events = run.events()

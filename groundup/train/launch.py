@@ -9,6 +9,7 @@ from types import FrameType
 
 from groundup.console import say
 from groundup.errors import ENVIRONMENT
+from groundup.processes import LISTENER
 
 LOOK = 0.05  # seconds between looks at the processes
 GRACE = 10.0  # seconds that the others have to end by themselves after one has failed
@@ -17,16 +18,17 @@ GRACE = 10.0  # seconds that the others have to end by themselves after one has 
 def launch(command: list[str], processes: int) -> int:
     """Run `command` in so many processes to its end, and return their exit code: 0, or that of the first that failed.
 
-    Each is told its place (RANK, WORLD_SIZE, LOCAL_RANK) and where to meet (MASTER_ADDR, MASTER_PORT). SIGINT and
-    SIGTERM are handed on to all. When one fails, the others have `GRACE` seconds; one that a signal killed counts as an
-    error of the environment.
+    Each is told its place (RANK, WORLD_SIZE, LOCAL_RANK) and where to meet (MASTER_ADDR, MASTER_PORT); the first one
+    inherits the socket that listens there. SIGINT and SIGTERM are handed on to all. When one fails, the others have
+    `GRACE` seconds; one that a signal killed counts as an error of the environment.
     """
     threads = max(1, (os.cpu_count() or 1) // processes)
+    listener = socket.create_server(("127.0.0.1", 0), backlog=processes)
     shared = {
         "WORLD_SIZE": str(processes),
         "LOCAL_WORLD_SIZE": str(processes),
         "MASTER_ADDR": "127.0.0.1",
-        "MASTER_PORT": str(_free_port()),
+        "MASTER_PORT": str(listener.getsockname()[1]),
         "TORCH_CPP_LOG_LEVEL": os.environ.get("TORCH_CPP_LOG_LEVEL", "ERROR"),  # no stack traces of a closed connection
         "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", str(threads)),
     }
@@ -41,10 +43,17 @@ def launch(command: list[str], processes: int) -> int:
     try:
         for rank in range(processes):
             place = {"RANK": str(rank), "LOCAL_RANK": str(rank)}
+            inherited = [listener.fileno()] if rank == 0 else []
+            if inherited:
+                place[LISTENER] = str(listener.fileno())
             # A session of their own, else Ctrl-C in a terminal would reach them twice.
-            children.append(subprocess.Popen(command, env=os.environ | shared | place, start_new_session=True))
+            children.append(
+                subprocess.Popen(command, env=os.environ | shared | place, start_new_session=True, pass_fds=inherited)
+            )
+        listener.close()  # else the others could still connect when the first one is gone
         return _watch(children)
     finally:
+        listener.close()
         _kill(children)
         for number, handler in before.items():
             signal.signal(number, handler)
@@ -77,9 +86,3 @@ def _kill(children: list[subprocess.Popen]) -> None:
         if child.poll() is None:
             child.kill()
         child.wait()
-
-
-def _free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]

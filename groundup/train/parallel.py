@@ -5,6 +5,7 @@ alone it tells the others, and only it writes. With one process everything here 
 """
 
 import json
+import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,7 +18,7 @@ import torch.distributed as dist
 from torch import Tensor
 
 from groundup.errors import ENVIRONMENT, INTERRUPTED, GroundupError
-from groundup.processes import here
+from groundup.processes import LISTENER, here
 from groundup.store.runs import Run
 
 TIMEOUT = timedelta(minutes=10)  # for one exchange of tensors; what takes longer is waited for by `hear`
@@ -105,7 +106,11 @@ def _backend(device: str) -> str:
 def _meet(backend: str) -> dist.Store:
     place = here()
     try:
-        store, _, _ = next(dist.rendezvous("env://", place.rank, place.world, timeout=TIMEOUT))
+        if listener := os.environ.get(LISTENER):
+            where = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
+            store: dist.Store = dist.TCPStore(*where, place.world, True, TIMEOUT, master_listen_fd=int(listener))
+        else:
+            store, _, _ = next(dist.rendezvous("env://", place.rank, place.world, timeout=TIMEOUT))
         dist.init_process_group(backend, store=store, rank=place.rank, world_size=place.world, timeout=TIMEOUT)
     except (ValueError, RuntimeError, OSError) as error:  # a variable is missing, or nobody listens there
         what = f"process {place.rank} of {place.world}: {' '.join(str(error).split())[:300]}"
