@@ -146,3 +146,11 @@ def test_the_micro_batch_that_is_found_is_the_largest_that_fits_and_pays(
 
 def test_a_micro_batch_of_the_recipe_is_taken_as_it_is_but_never_larger_than_the_batch() -> None:
     assert [chosen.micro_batch(Train(micro_batch=size), CONFIG, 8, CPU) for size in (3, 8, 100)] == [3, 8, 8]
+
+
+def test_weights_that_are_shared_out_leave_room_for_more_sequences(monkeypatch: pytest.MonkeyPatch) -> None:
+    fixed = memory(CONFIG, 1, GPU.precision, GPU.compile)
+    monkeypatch.setattr(chosen, "free", lambda limit, device: int(1.3 * (fixed["gradients"] + fixed["optimizer"])))
+    monkeypatch.setattr("groundup.train.parallel.world", lambda: 4)
+    alone, shared = (chosen.micro_batch(Train(parallel=how), CONFIG, 64, GPU) for how in ("ddp", "fsdp"))
+    assert alone < shared

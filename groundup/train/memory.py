@@ -7,6 +7,7 @@ import torch
 from groundup.model.config import ModelConfig
 from groundup.model.memory import memory
 from groundup.recipe.schema import Train
+from groundup.train import parallel
 from groundup.train.precision import Device
 
 GIB = 1 << 30
@@ -46,8 +47,10 @@ def micro_batch(train: Train, config: ModelConfig, sequences: int, device: Devic
 
     budget = CPU_BUDGET
     if device.device.type == "cuda":
+        holders = parallel.world() if train.parallel == "fsdp" else 1
         fixed = takes(1)
-        budget = int(SHARE * free(train.memory_gib, device.device)) - fixed["gradients"] - fixed["optimizer"]
+        held = (fixed["gradients"] + fixed["optimizer"]) // holders
+        budget = int(SHARE * free(train.memory_gib, device.device)) - held
 
     def fits(size: int) -> bool:
         needed = takes(size)
