@@ -6,7 +6,6 @@ size and SHA-256. Nothing in it is ever unpickled.
 """
 
 import errno
-import json
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,8 +19,9 @@ from groundup.console import say
 from groundup.errors import GroundupError
 from groundup.model.config import ModelConfig
 from groundup.model.transformer import Transformer
-from groundup.store.files import damage, file_record, fsync, write_json
+from groundup.store.files import Unreadable, damage, file_record, fsync, read_json, write_json
 from groundup.store.runs import Run
+from groundup.store.tensors import check_tensors
 from groundup.train.sharding import share_out
 
 MANIFEST = "MANIFEST.json"
@@ -86,13 +86,22 @@ def _save_tensors(tensors: dict[str, torch.Tensor], path: Path) -> None:
 def problem(path: Path) -> str | None:
     """What is wrong with a checkpoint, in words; None when it is whole. Reads every byte."""
     try:
-        record = json.loads((path / MANIFEST).read_bytes())["files"]
+        record = read_json(path / MANIFEST)["files"]
         needed = {"model.safetensors", "optimizer.safetensors", "model.json", "state.json"}
         if missing := needed - record.keys():
             return f"{path / MANIFEST} does not list {', '.join(sorted(missing))}"
-        return damage(path, record)
+        return damage(path, record) or _senseless(path)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         return f"{path / MANIFEST} cannot be read ({type(error).__name__}: {error})"
+
+
+def _senseless(path: Path) -> str | None:
+    """What a state.json lacks that everything else relies on: a hash vouches for the bytes, not for their writer."""
+    state = read_json(path / "state.json")
+    bpb = state["valid_bpb"]
+    if type(state["step"]) is int and (bpb is None or type(bpb) in (int, float)):
+        return None
+    return f"{path / 'state.json'} does not tell step and validation bpb"
 
 
 def whole(run: Run) -> tuple[list[Checkpoint], list[str]]:
@@ -103,7 +112,7 @@ def whole(run: Run) -> tuple[list[Checkpoint], list[str]]:
         if wrong:
             problems.append(wrong)
         else:
-            found.append(Checkpoint(path, json.loads((path / "state.json").read_bytes())))
+            found.append(Checkpoint(path, read_json(path / "state.json")))
     return found, problems
 
 
@@ -152,7 +161,7 @@ def retire(run: Run, keep: int) -> None:
     states = []
     for path in paths:
         try:
-            states.append(Checkpoint(path, json.loads((path / "state.json").read_bytes())))
+            states.append(Checkpoint(path, read_json(path / "state.json")))
         except (OSError, ValueError):
             continue  # damaged: left for a person to look at
     kept = {one.path for one in states[-keep:]} | {one.path for one in [best(states)] if one}
@@ -166,7 +175,7 @@ def retire(run: Run, keep: int) -> None:
 def load_model(checkpoint: Checkpoint, device: torch.device) -> Transformer:
     """The model of a checkpoint. Raises GroundupError `checkpoint-damaged` if shape and weights do not fit."""
     try:
-        config = ModelConfig(**json.loads((checkpoint.path / "model.json").read_bytes()))
+        config = ModelConfig(**read_json(checkpoint.path / "model.json"))
         model = Transformer(config).to(device)
     except (RuntimeError, TypeError, ValueError, ZeroDivisionError) as error:
         raise _unfit(checkpoint, error) from None
@@ -177,12 +186,12 @@ def load_model(checkpoint: Checkpoint, device: torch.device) -> Transformer:
 def load_weights(checkpoint: Checkpoint, model: Transformer) -> None:
     """Put a checkpoint's weights into a model. Raises GroundupError `checkpoint-damaged` if they do not fit."""
     try:
-        weights = load_file(checkpoint.path / "model.safetensors")
+        weights = _read_tensors(checkpoint.path / "model.safetensors")
         own = dict(model.named_parameters())
         model.load_state_dict(
             {name: share_out(value, own[name]) if name in own else value for name, value in weights.items()}
         )
-    except (RuntimeError, SafetensorError) as error:
+    except (RuntimeError, SafetensorError, Unreadable) as error:
         raise _unfit(checkpoint, error) from None
 
 
@@ -192,4 +201,13 @@ def _unfit(checkpoint: Checkpoint, error: Exception) -> GroundupError:
 
 
 def load_optimizer(checkpoint: Checkpoint) -> dict[str, torch.Tensor]:
-    return load_file(checkpoint.path / "optimizer.safetensors")
+    """The optimizer's tensors by name. Raises GroundupError `checkpoint-damaged`."""
+    try:
+        return _read_tensors(checkpoint.path / "optimizer.safetensors")
+    except (SafetensorError, Unreadable) as error:
+        raise _unfit(checkpoint, error) from None
+
+
+def _read_tensors(path: Path) -> dict[str, torch.Tensor]:
+    check_tensors(path)
+    return load_file(path)
