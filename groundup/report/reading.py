@@ -2,12 +2,11 @@
 
 import json
 import math
-import os
 import pathlib
 from collections.abc import Iterable
 from typing import Any
 
-from groundup.store.files import Unreadable, parse_json, read_bounded
+from groundup.store.files import Missing, Unreadable, parse_json, read_bounded
 from groundup.store.plain_yaml import parse_yaml
 
 Row = dict[str, Any]
@@ -25,9 +24,10 @@ class Folder:
     def text(self, name: str) -> str:
         try:
             return read_bounded(self.path / name, LARGEST).decode("utf-8", errors="replace")
+        except Missing:
+            self.notes.append(f"{name} is absent.")
         except Unreadable as error:
-            there = os.path.lexists(self.path / name)
-            self.notes.append(f"{name} {error}." if there else f"{name} is absent.")
+            self.notes.append(f"{name} {error}.")
         return ""
 
     def table(self, name: str) -> Row:

@@ -26,6 +26,10 @@ class Unreadable(ValueError):
     """Why a file or text cannot be used, in words that follow the name of the file."""
 
 
+class Missing(Unreadable):
+    """There is no such file."""
+
+
 def sha256(path: Path) -> str:
     """SHA-256 of a file, in hexadecimal."""
     with path.open("rb") as file:
@@ -129,6 +133,8 @@ def open_regular(path: Path) -> BinaryIO:
     """
     try:
         handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    except FileNotFoundError:
+        raise Missing("cannot be opened: there is no such file") from None
     except OSError as error:
         raise Unreadable(f"cannot be opened: {error.strerror}") from None
     except ValueError as error:  # a NUL in its name
@@ -238,9 +244,9 @@ def read_lines(path: Path) -> Iterator[dict[str, Any]]:
     """
     try:
         file = open_regular(path)
+    except Missing:
+        return
     except Unreadable as error:
-        if not path.exists():
-            return
         raise GroundupError("run-damaged", f"{path} {error}", "remove it, or the run") from None
     with file:
         number = 0
@@ -248,10 +254,11 @@ def read_lines(path: Path) -> Iterator[dict[str, Any]]:
             number += 1
             if not line.endswith(b"\n") and len(line) < LARGEST_LINE:
                 return
-            yield _row(path, number, line)
+            yield row_of(path, number, line)
 
 
-def _row(path: Path, number: int, line: bytes) -> dict[str, Any]:
+def row_of(path: Path, number: int, line: bytes) -> dict[str, Any]:
+    """The object of line `number` of a JSON-lines file. Raises GroundupError `run-damaged`."""
     try:
         if not line.endswith(b"\n"):
             raise Unreadable("is too long")
