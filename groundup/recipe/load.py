@@ -5,6 +5,7 @@ Precedence: default < preset < file < command line. A file may name the preset i
 
 import difflib
 import math
+import reprlib
 import typing
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -163,6 +164,11 @@ def _nearest(keys: list[str]) -> str | None:
     return near[0].replace(".*.", f".{keys[2]}." if in_source else ".NAME.") if near else None
 
 
+def _quoted(value: Any) -> str:
+    """A value in few words; a hostile one may be as long as its file, or a number too long to be written."""
+    return text if len(text := reprlib.repr(value)) <= 100 else f"{text[:100]}..."
+
+
 def _refuse(error: ValidationError, origins: dict[str, str]) -> GroundupError:
     """Translate pydantic's first complaint into one sentence with a fix."""
     first = error.errors(include_url=False, include_context=False)[0]
@@ -184,7 +190,7 @@ def _refuse(error: ValidationError, origins: dict[str, str]) -> GroundupError:
             "set it in the recipe, or start from a preset: `preset: quickstart`",
         )
     message = first["msg"][0].lower() + first["msg"][1:]
-    return GroundupError("bad-value", f"{path} = {first['input']!r} ({origin}): {message}", f"correct {path}")
+    return GroundupError("bad-value", f"{path} = {_quoted(first['input'])} ({origin}): {message}", f"correct {path}")
 
 
 def _refuse_conflict(what: str, fix: str) -> typing.NoReturn:

@@ -125,7 +125,7 @@ def clip(text: str, most: int, where: str) -> str:
 
 def _parse(text: str) -> Row | None:
     try:
-        row = parse_json(text.encode(), finite=False)
+        row = parse_json(text.encode(), finite=False, spellable=False)
     except Unreadable:
         return None
     return row if isinstance(row, dict) else None

@@ -118,7 +118,7 @@ def damage(directory: Path, record: dict[str, dict[str, Any]]) -> str | None:
 
 
 def read_work(path: Path) -> Any:
-    """A JSON file of any size that unfinished work has written for itself. Raises GroundupError `artifact-damaged`."""
+    """A JSON file of any size in an artifact, or in unfinished work. Raises GroundupError `artifact-damaged`."""
     try:
         return json.loads(path.read_bytes())
     except (OSError, ValueError, RecursionError) as error:
@@ -158,17 +158,18 @@ def read_bounded(path: Path, most: int) -> bytes:
     return raw
 
 
-def parse_json(raw: bytes, finite: bool = True) -> Any:
-    """A JSON text that need not be trusted: strict UTF-8, no key twice, not deep, no lone surrogates.
+def parse_json(raw: bytes, finite: bool = True, spellable: bool = True) -> Any:
+    """A JSON text that need not be trusted: strict UTF-8, no key twice, not deep.
 
-    finite: neither NaN nor infinity, which JSON does not have, though Python reads and writes them. Raises Unreadable.
+    finite: neither NaN nor infinity, which JSON does not have, though Python reads and writes them. spellable: no lone
+    surrogates, which could not be written down again. Raises Unreadable.
     """
     if raw.count(b",") + raw.count(b"[") + raw.count(b"{") > MOST_VALUES:
         raise Unreadable(f"holds more than {MOST_VALUES:,} values")
     try:
         text = raw.decode("utf-8")
         value = json.loads(text, object_pairs_hook=_unique)
-        if ESCAPED_SURROGATE.search(text):
+        if spellable and ESCAPED_SURROGATE.search(text):
             json.dumps(value, ensure_ascii=False).encode()  # those in pairs have become one character
     except UnicodeError:
         raise Unreadable("is not UTF-8 text") from None
@@ -250,11 +251,18 @@ def read_lines(path: Path) -> Iterator[dict[str, Any]]:
         raise GroundupError("run-damaged", f"{path} {error}", "remove it, or the run") from None
     with file:
         number = 0
-        while line := file.readline(LARGEST_LINE):
+        while line := _next_line(file, path):
             number += 1
             if not line.endswith(b"\n") and len(line) < LARGEST_LINE:
                 return
             yield row_of(path, number, line)
+
+
+def _next_line(file: BinaryIO, path: Path) -> bytes:
+    try:
+        return file.readline(LARGEST_LINE)
+    except OSError as error:
+        raise GroundupError("run-damaged", f"{path} cannot be read: {error.strerror}", "look at the disk") from None
 
 
 def row_of(path: Path, number: int, line: bytes) -> dict[str, Any]:

@@ -9,6 +9,8 @@ from groundup.store.files import DEEPEST, Unreadable
 
 LARGEST_YAML = 100_000  # bytes; a recipe is a page, and reading YAML takes a minute for a megabyte
 
+LONGEST_NUMBER = 1000  # characters
+
 
 class _PlainLoader(yaml.SafeLoader):
     """YAML without aliases (which can be made to explode) and without silently repeated keys."""
@@ -32,6 +34,15 @@ class _PlainLoader(yaml.SafeLoader):
         if twice := [key for key, count in Counter(keys).items() if count > 1]:
             raise yaml.YAMLError(f"the key {twice[0]!r} stands twice")
         return super().construct_mapping(node, deep)
+
+
+def _short_number(loader: _PlainLoader, node: yaml.ScalarNode) -> Any:
+    if len(node.value) > LONGEST_NUMBER:  # 1:59:59 is a number to YAML, and 30,000 such parts take seconds
+        raise yaml.YAMLError(f"a number of {len(node.value):,} characters")
+    return yaml.SafeLoader.construct_yaml_int(loader, node)
+
+
+_PlainLoader.add_constructor("tag:yaml.org,2002:int", _short_number)
 
 
 def parse_yaml(text: str) -> Any:
