@@ -150,6 +150,12 @@ CODES: dict[str, Explanation] = {
         "The disk is full. What was finished before is intact, and what was being written was discarded. Make room "
         "and give the same command again: it goes on where it was.",
     ),
+    "disk-error": Explanation(
+        ENVIRONMENT,
+        "The operating system could not read or write a file: the disk fails, or the connection to a network disk is "
+        "lost. What was finished before is intact. The same command goes on where it was, once the disk can be used "
+        "again, and in another lab from the beginning.",
+    ),
     "not-writable": Explanation(
         ENVIRONMENT,
         "The lab directory cannot be written to. Choose another with --lab or $GROUNDUP_LAB.",
