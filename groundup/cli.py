@@ -341,6 +341,8 @@ def _of_system(error: OSError) -> GroundupError | None:
     where = f" ({error.filename})" if error.filename else ""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return GroundupError("disk-full", f"the disk is full{where}", "make room and give the same command again")
+    if error.errno == errno.EFBIG:
+        return GroundupError("disk-full", f"a limit on the size of files (ulimit -f) is reached{where}", "raise it")
     if error.errno in (errno.EIO, errno.ESTALE, errno.ENXIO, errno.ENODEV, errno.ETIMEDOUT):
         fix = "look at the disk (dmesg) or the connection to it, and give the same command again"
         return GroundupError("disk-error", f"the disk reports: {error.strerror}{where[:200]}", fix)

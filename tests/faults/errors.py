@@ -56,11 +56,7 @@ def disk_full(reference: Reference, chance: random.Random, number: int) -> Outco
 
 def unreadable(reference: Reference, chance: random.Random, number: int) -> Outcome:
     """EIO while files are read, by a command that has to read a checkpoint."""
-    with reference.copy(reference.trained) as lab:
-        last = sorted((run_of(lab) / "checkpoints").glob("step-*"))[-1]
-        for path in last.iterdir():
-            path.unlink()
-        last.rmdir()  # so that there is something left to train
+    with reference.copy(reference.half) as lab:
         failure = Failure(str(lab), "fail", chance.randint(1, 120), chance.choice((0, 0, 7)), ("read",))
         return tried(reference, failure, lab, ("disk-error", "artifact-damaged", "checkpoint-damaged", "run-damaged"))
 

@@ -13,7 +13,14 @@ import yaml
 from machine import Machine
 
 STEPS, EVERY = 12, 3  # of the training, and between two checkpoints
-CLOCKS = ("seconds", "tokens_per_s", "mfu", "memory_gb", "data_wait")  # what of a metric is no function of the recipe
+CLOCKS = (
+    "seconds",
+    "tokens_per_s",
+    "mfu",
+    "mfu_of",
+    "memory_gb",
+    "data_wait",
+)  # what of a metric is no function of the recipe
 
 
 def write_recipe(folder: Path) -> Path:
@@ -27,7 +34,7 @@ def write_recipe(folder: Path) -> Path:
     ]
     (folder / "text.txt").write_text("\n---\n".join(texts))
     train = {"steps": STEPS, "tokens_per_update": 64, "micro_batch": 4, "learning_rate": 0.005, "warmup": 2}
-    train |= {"log_every": 1, "valid_every": 6, "checkpoint_every": EVERY, "sample_every": 6, "keep": 2}
+    train |= {"log_every": 1, "valid_every": 6, "checkpoint_every": EVERY, "sample_every": 6, "keep": 3}
     values = {
         "name": "tiny",
         "data": {"sources": {"mine": {"path": str(folder / "text.txt"), "delimiter": "---"}}},
@@ -59,7 +66,8 @@ class Reference:
     folder: Path
     recipe: Path
     made: Path  # a lab that holds the artifacts and no run
-    trained: Path  # a lab in which the training is over
+    half: Path  # a lab in which training has lost its last checkpoint, and has two others
+    trained: Path  # one in which it is over
     finished: Path  # and one in which everything is
     facts: Facts
     finished_facts: Facts
@@ -89,9 +97,12 @@ def reference(machine: Machine, folder: Path) -> Reference:
         if verb in ("train", "run"):
             facts[verb] = facts_of(run_of(lab))
             shutil.copytree(lab, folder / verb)
+    shutil.copytree(folder / "train", folder / "half")
+    run = run_of(folder / "half")
+    shutil.rmtree(run / "checkpoints" / f"step-{STEPS:08}")
     shutil.rmtree(lab / "runs")
     shutil.move(lab, folder / "made")
-    places = folder / "made", folder / "train", folder / "run"
+    places = folder / "made", folder / "half", folder / "train", folder / "run"
     return Reference(machine, folder, recipe, *places, facts["train"], facts["run"])
 
 

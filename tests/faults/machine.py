@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -90,6 +91,7 @@ class Machine:
         failure: Failure | None = None,
         user: int | None = None,
         environment: dict[str, str] | None = None,
+        file_size: int | None = None,
     ) -> "Child":
         """Start a groundup command."""
         stem = self.folder / f"{next(self.number):05}"
@@ -98,6 +100,7 @@ class Machine:
             "failure": failure.to_json() if failure else None,
             "sabotage": self.sabotage,
             "user": user,
+            "file_size": file_size,
             "environment": environment or {},
             **{name: f"{stem}.{name}" for name in ("out", "err", "count")},
         }
@@ -124,6 +127,17 @@ class Child:
     def kill(self, number: int = signal.SIGKILL) -> None:
         with contextlib.suppress(ProcessLookupError):
             os.kill(self.pid, number)
+
+    def has_said(self, words: str, patience: float = PATIENCE) -> bool:
+        """Wait until the command has written these words to stderr, or has ended; False when it has not."""
+        end, err = time.monotonic() + patience, self.stem.with_suffix(".err")
+        while (
+            time.monotonic() < end and Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+        ):
+            if err.exists() and words in err.read_text(errors="replace"):
+                return True
+            time.sleep(0.002)
+        return False
 
     def wait(self, patience: float = PATIENCE) -> Ended:
         self.machine._ask({"wait": self.pid})

@@ -4,24 +4,26 @@ It reads requests as JSON lines and answers each with one. A forked child is the
 `main` on: its own signals, streams and exit code.
 """
 
+import importlib
 import json
 import os
+import resource
 import signal
 import sys
 import traceback
 from typing import Any
 
 
-def load() -> None:
-    """Import what a command would, so that no child has to."""
-    import torch._dynamo  # torch loads it with the first optimizer
-    import torch.distributed.fsdp  # noqa: F401
-
-    import groundup.science.judge
-    import groundup.science.pipeline
-    import groundup.science.run_report
-    import groundup.science.summary
-    import groundup.train.loop  # noqa: F401
+LOADED = (
+    "torch._dynamo",  # torch loads it with the first optimizer
+    "torch.distributed.fsdp",
+    "importlib.readers",  # another user may not be able to read what has not been imported
+    "groundup.science.judge",
+    "groundup.science.pipeline",
+    "groundup.science.run_report",
+    "groundup.science.summary",
+    "groundup.train.loop",
+)
 
 
 def child(request: dict[str, Any]) -> None:
@@ -37,6 +39,8 @@ def child(request: dict[str, Any]) -> None:
             flags = os.O_RDONLY if handle == 0 else os.O_WRONLY | os.O_CREAT | os.O_TRUNC
             os.dup2(os.open(name, flags, 0o666), handle)
         os.environ.update(request["environment"])
+        if request["file_size"] is not None:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (request["file_size"],) * 2)
         if request["user"] is not None:
             os.setgroups([])
             os.setgid(request["user"])
@@ -66,7 +70,8 @@ def child(request: dict[str, Any]) -> None:
 
 
 def serve() -> None:
-    load()
+    for name in LOADED:
+        importlib.import_module(name)
     print(json.dumps({"ready": True}), flush=True)
     for line in sys.stdin:
         request = json.loads(line)

@@ -7,14 +7,26 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+import changes
+import damage
 import errors
+import hostile
 import kills
 import power
 import shim
+import world
 from lab import Reference
 from outcome import Fault, Outcome, attempt
 
-FAULTS: list[Fault] = [*kills.FAULTS, *power.FAULTS, *errors.FAULTS]
+FAULTS: list[Fault] = [
+    *kills.FAULTS,
+    *power.FAULTS,
+    *errors.FAULTS,
+    *damage.FAULTS,
+    *hostile.FAULTS,
+    *changes.FAULTS,
+    *world.FAULTS,
+]
 
 
 @dataclass
