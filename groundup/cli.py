@@ -5,6 +5,8 @@ import json
 import os
 import signal
 import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -65,20 +67,56 @@ def train(recipe: Recipe, *overrides: Overrides, processes: Processes = 1, lab: 
 def _train(verb: str, recipe: str, overrides: list[str], processes: int, lab: Path | None, as_json: bool) -> None:
     from groundup.recipe.load import resolve
     from groundup.science import pipeline
-    from groundup.science.summary import outcome
     from groundup.store.runs import lab_directory
 
     resolved = resolve(recipe, overrides)
     words = [verb, recipe, *overrides, *(["--lab", str(lab)] if lab else [])]
+    work = partial(pipeline.run, resolved, lab_directory(lab), train_only=verb == "train")
+    _work(work, words, resolved.recipe.sample.prompts[0], processes, as_json)
+
+
+@app.command
+def resume(
+    run: Annotated[
+        str, Parameter(name="run", help="Name, beginning of a name, path, or `last`; with --fork RUN@STEP.")
+    ],
+    *overrides: Overrides,
+    fork: Annotated[
+        bool, Parameter(help="Begin a new run from that checkpoint, with a recipe changed at will.", negative="")
+    ] = False,
+    processes: Processes = 1,
+    lab: Lab = None,
+    json: Json = False,
+) -> None:
+    """Go on with a run by its own recipe, to its end. A change that would decide its weights is refused."""
+    from groundup.science import pipeline, resuming
+    from groundup.store.runs import lab_directory
+
+    going = resuming.plan(lab_directory(lab), run, list(overrides), fork)
+    words = ["resume", going.name, *overrides, *(["--fork"] if fork else []), *(["--lab", str(lab)] if lab else [])]
+    work = partial(pipeline.run, going.resolved, going.lab, known=going.run)
+    _work(work, words, going.resolved.recipe.sample.prompts[0], processes, json)
+
+
+def _work(work: Callable[[], Any], words: list[str], prompt: str, processes: int, as_json: bool) -> None:
+    """Train in so many processes; `words` are the command, to be given again."""
+    from groundup.science.summary import outcome
+
     if processes != 1:
         _launch([*words, *(["--json"] if as_json else [])], processes)
         return
-    found = pipeline.run(resolved, lab_directory(lab), train_only=verb == "train")
+    again = _shell(["groundup", *words, *(["--processes", str(here().world)] if here().world > 1 else [])])
+    try:
+        found = work()
+    except (GroundupError, KeyboardInterrupt) as error:
+        if isinstance(error, GroundupError) and error.code != "interrupted":
+            raise
+        what = error.what if isinstance(error, GroundupError) else "stopped"
+        raise GroundupError("interrupted", what, f"to go on, give the same command again: {again}") from None
     if found is None:  # one of several processes, and not the one that speaks
         return
     facts, lines = outcome(found)
-    again = _shell(["groundup", *words, *(["--processes", str(here().world)] if here().world > 1 else [])])
-    sample = _shell(["groundup", "sample", str(found.path), "--prompt", resolved.recipe.sample.prompts[0]])
+    sample = _shell(["groundup", "sample", str(found.path), "--prompt", prompt])
     _print(facts, as_json, [*lines, f"again     {again}", f"sample    {sample}"])
 
 
@@ -310,6 +348,23 @@ def ls(*, lab: Lab = None, json: Json = False) -> None:
 
 
 @app.command
+def checkpoints(
+    run: RunName,
+    *,
+    verify: Annotated[bool, Parameter(help="Read every byte; exit code 1 if one has changed.", negative="")] = False,
+    lab: Lab = None,
+    json: Json = False,
+) -> int:
+    """List a run's checkpoints: step, size, bits per byte, age, state; which is the best, the last, in use."""
+    from groundup.science import checkpoints
+    from groundup.store.runs import find, lab_directory
+
+    facts = checkpoints.listing(find(lab_directory(lab), run), verify)
+    _print(facts, json, checkpoints.lines(facts))
+    return int(verify and checkpoints.damaged(facts))
+
+
+@app.command
 def explain(
     code: Annotated[str | None, Parameter(help="The code in brackets at the end of an error; none: list them.")] = None,
     *,
@@ -369,8 +424,8 @@ def main(arguments: list[str] | None = None) -> int:
     if arguments is None:  # a process of our own: SIGTERM is as good as Ctrl-C
         signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        app(arguments, exit_on_error=False, print_error=False, result_action="return_value")
-        return 0
+        code = app(arguments, exit_on_error=False, print_error=False, result_action="return_value")
+        return code if isinstance(code, int) else 0
     except CycloptsError as error:
         failure = GroundupError("usage", " ".join(str(error).split()), "see `groundup --help`")
     except GroundupError as error:

@@ -145,6 +145,13 @@ CODES: dict[str, Explanation] = {
         "A checkpoint has a missing file, or one that no longer has the SHA-256 in its MANIFEST.json. Training goes "
         "on from the newest whole one by itself; this error means that the one asked for, or every one, is damaged.",
     ),
+    "recipe-changed": Explanation(
+        USAGE,
+        "A run goes on by the recipe that it was begun with: with another one, half of it would be one experiment and "
+        "half another. The message lists each key that decides the weights, with its old and its new value. Leave the "
+        "changes out, or begin a new run from the old one's checkpoint with --fork, which its lineage then says. What "
+        "decides no weights (feeds, checkpoints, the number of processes, the micro-batch) may be changed at any time.",
+    ),
     "disk-full": Explanation(
         ENVIRONMENT,
         "The disk is full. What was finished before is intact, and what was being written was discarded. Make room "

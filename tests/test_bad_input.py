@@ -692,6 +692,8 @@ def test_every_verb_prints_exactly_one_json_object_on_stdout(go: Go, lab: Lab) -
         "eval": ["last", "--lab", lab.path],
         "sample": ["last", "--lab", lab.path],
         "report": ["last", "--lab", lab.path],
+        "resume": ["last", "--lab", lab.path],
+        "checkpoints": ["last", "--lab", lab.path],
         "ls": ["--lab", lab.path],
         "explain": ["disk-full"],
     }

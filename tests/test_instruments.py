@@ -226,7 +226,7 @@ def test_a_training_too_short_for_a_profile_says_so(
 
 
 def test_what_only_looks_on_makes_no_other_run(recipe: Path) -> None:
-    from groundup.science.pipeline import LOOKS
+    from groundup.science.changes import LOOKS
 
     known = resolve(str(recipe)).recipe.train.model_dump()
     assert set(LOOKS) <= known.keys()

@@ -221,6 +221,9 @@ class Train(Part):
     parallel: Literal["auto", "ddp", "fsdp"] = "auto"
     """How several processes share a model. ddp: each holds all of it. fsdp: each holds a part of weights, gradients and
     optimizer state, for what outgrows a card; auto: ddp. Their number is the launcher's, and changes no batch."""
+    deterministic: bool = False
+    """On a CUDA GPU, take only operations that add in a fixed order, so that a run that was stopped ends with the same
+    bits as one that was not. Slower; on a CPU that is so in any case."""
     compile: bool | Literal["auto"] = "auto"
     """torch.compile; auto: on CUDA only, where the wait for the compiler pays."""
     loss_chunk: Positive | None = None
@@ -241,6 +244,10 @@ class Train(Part):
     valid_bytes: Positive = 1_000_000
     """Validation text per source scored while training: its first documents (the final evaluation reads all)."""
     checkpoint_every: Positive = 500
+    checkpoint_minutes: Annotated[float, Field(gt=0)] | None = 15.0
+    """Save also when so many minutes have gone by since the last time; null: by steps alone."""
+    background_saving: bool | Literal["auto"] = "auto"
+    """Write checkpoints while training goes on, from a copy in main memory; auto: where there is room for the copy."""
     sample_every: Positive = 500
     keep: Positive = 3
     """Newest checkpoints kept; the best one is kept besides."""

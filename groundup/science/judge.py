@@ -4,16 +4,17 @@ from typing import Any
 
 from groundup.console import say
 from groundup.data.corpus import known_entropy
-from groundup.errors import GroundupError
 from groundup.evaluate.score import score_split
 from groundup.generate.sampler import complete_all
-from groundup.recipe.load import resolve, validate
-from groundup.recipe.schema import Recipe, Sample
+from groundup.recipe.load import validate
+from groundup.recipe.schema import Sample
+from groundup.science.changes import recipe_of
 from groundup.store.files import write_json
 from groundup.store.runs import Run
 from groundup.tokens import tokenizer
-from groundup.train.checkpoint import load_model, select
+from groundup.train.checkpoint import load_model
 from groundup.train.precision import choose
+from groundup.train.retention import reading
 
 
 def evaluate(run: Run, which: str, splits: list[str], device: str = "auto") -> dict[str, Any]:
@@ -21,9 +22,10 @@ def evaluate(run: Run, which: str, splits: list[str], device: str = "auto") -> d
 
     Raises GroundupError `no-checkpoint`, `checkpoint-damaged`, `artifact-damaged`, `no-device`.
     """
-    checkpoint, shards, encoding, on = select(run, which), run.shards(), tokenizer.of_run(run), choose(device)
-    model = load_model(checkpoint, on.device)
-    sources, masked = list(shards.manifest["counts"]), _recipe(run).train.document_mask
+    shards, encoding, on = run.shards(), tokenizer.of_run(run), choose(device)
+    with reading(run, which) as checkpoint:
+        model = load_model(checkpoint, on.device)
+    sources, masked = list(shards.manifest["counts"]), recipe_of(run).train.document_mask
     documents = run.read_json("corpus.json")["counts"]
     result: dict[str, Any] = {"run": run.name, "checkpoint": checkpoint.path.name, "step": checkpoint.step}
     result |= {"device": on.device.type, "precision": on.precision, "context": model.config.context, "scores": []}
@@ -46,26 +48,20 @@ def evaluate(run: Run, which: str, splits: list[str], device: str = "auto") -> d
     return result
 
 
-def _recipe(run: Run) -> Recipe:
-    try:
-        return resolve(str(run.path / "recipe.yaml")).recipe
-    except GroundupError as error:  # whatever is wrong with it, the run is damaged, not the command
-        fix = "restore it from the lineage, or train again"
-        raise GroundupError("run-damaged", f"{run.path / 'recipe.yaml'} cannot be used: {error.what}", fix) from None
-
-
 def sample_options(run: Run, given: dict[str, Any]) -> Sample:
     """How the run's recipe samples, with what is given instead.
 
     Raises GroundupError `run-damaged`, and `bad-value` for what is given.
     """
-    values = _recipe(run).model_dump()
+    values = recipe_of(run).model_dump()
     origins = {f"sample.{key}": "command line" for key in given}
     return validate(values | {"sample": values["sample"] | given}, origins).recipe.sample
 
 
 def sample(run: Run, which: str, options: Sample, device: str = "auto") -> list[dict[str, Any]]:
     """A completion for each prompt. Raises GroundupError `bad-prompt` besides those of `evaluate`."""
-    checkpoint, encoding, on = select(run, which), tokenizer.of_run(run), choose(device)
-    rows = complete_all(load_model(checkpoint, on.device), encoding, options, on)
+    encoding, on = tokenizer.of_run(run), choose(device)
+    with reading(run, which) as checkpoint:
+        model = load_model(checkpoint, on.device)
+    rows = complete_all(model, encoding, options, on)
     return [{"step": checkpoint.step, **row} for row in rows]

@@ -12,15 +12,17 @@ import yaml
 
 from groundup.console import say
 from groundup.data import corpus as corpora
+from groundup.errors import GroundupError
 from groundup.model.config import configure
 from groundup.model.size import parameters, rule_of_thumb
 from groundup.processes import here
 from groundup.recipe.length import steps_of_epochs
 from groundup.recipe.load import Resolved, validate
 from groundup.recipe.schema import Recipe
+from groundup.science.changes import deciding, unfinished
 from groundup.science.summary import mixture_lines
 from groundup.store import lineage
-from groundup.store.artifacts import Artifact
+from groundup.store.artifacts import Artifact, load
 from groundup.store.files import digest, sha256, write_atomic, write_json
 from groundup.store.runs import Run
 from groundup.tokens import pack, tokenizer
@@ -31,9 +33,10 @@ if TYPE_CHECKING:
     from groundup.train.continuation import Origin
     from groundup.train.precision import Device
 
-TRAIN_VERSION = 4
-# Keys of train that decide neither a batch nor an update.
-LOOKS = ("feed", "parallel", "memory_gib", "measure_peak", "track", "profile")
+TRAIN_VERSION = 5
+
+
+STAGES = ("corpus", "tokenizer", "shards")
 
 
 @dataclass(frozen=True)
@@ -90,10 +93,7 @@ def _train_counts(inputs: Inputs) -> dict[str, dict[str, int]]:
 
 def run_of(recipe: Recipe, inputs: Inputs, lab: Path) -> Run:
     """The run of a recipe on its inputs: its name holds a hash of all that decides the weights."""
-    part = recipe.model_dump(mode="json", include={"seed": True, "model": True, "train": True})
-    for key in LOOKS:
-        del part["train"][key]
-    identity = [TRAIN_VERSION, part, training_shares(recipe, inputs), inputs.shards.id]
+    identity = [TRAIN_VERSION, deciding(recipe), training_shares(recipe, inputs), inputs.shards.id]
     return Run(lab / "runs" / f"{recipe.name}-{digest(identity)[:8]}")
 
 
@@ -123,17 +123,26 @@ def find_origin(recipe: Recipe, lab: Path) -> "Origin | None":
     return continuation.find_origin(lab, recipe.train.continue_from)
 
 
-def run(resolved: Resolved, lab: Path, train_only: bool = False) -> Run | None:
-    """Do everything that a recipe asks for and that is not done yet; returns its run.
+def run(resolved: Resolved, lab: Path, train_only: bool = False, known: Run | None = None) -> Run | None:
+    """Do everything that a recipe asks for and that is not done yet; returns its run. `known`: a run that goes on, by
+    its own recipe.
 
     Of several processes the leading one does it all, and the others train with it and return None. Raises GroundupError
     with whatever stopped it; what was finished stays, and the same call goes on from there.
     """
     with _together(resolved.recipe):
         if here().rank == 0:
-            return _lead(resolved.recipe, lab, train_only)
+            return _lead(resolved.recipe, lab, train_only, known)
         _follow()
         return None
+
+
+def device_of(recipe: Recipe) -> "Device":
+    """The device that a recipe trains on. Raises GroundupError `no-device`."""
+    from groundup.train.precision import choose
+
+    train = recipe.train
+    return choose(train.device, train.precision, train.compile, train.tf32, train.deterministic)
 
 
 def _together(recipe: Recipe) -> AbstractContextManager:
@@ -144,12 +153,12 @@ def _together(recipe: Recipe) -> AbstractContextManager:
     return job(recipe.train.device)
 
 
-def _lead(given: Recipe, lab: Path, train_only: bool) -> Run:
-    inputs = make_shards(given, lab)
-    origin = find_origin(given, lab)
-    recipe = settle(given, inputs, origin)
-    found = run_of(recipe, inputs, lab)
-    with found.lock():
+def _lead(given: Recipe, lab: Path, train_only: bool, known: Run | None) -> Run:
+    inputs = inputs_of(known, given, lab) if known else make_shards(given, lab)
+    recipe, found, origin = _identify(given, inputs, lab, known)
+    if not (found.path / "lineage.json").exists() and (other := unfinished(recipe, lab)):
+        say(f"note: this is a new run, {found.name}; {other}")
+    with found.lock(), _kept(origin):
         if found.finished():
             say(f"run: {found.path} is finished, nothing to do")
             if not (found.path / "report.html").exists():
@@ -160,6 +169,60 @@ def _lead(given: Recipe, lab: Path, train_only: bool) -> Run:
         if not train_only:
             _finish(found, recipe, step, why)
     return found
+
+
+def _kept(origin: "Origin | None") -> AbstractContextManager:
+    """While a run begins with another's checkpoint, that one is in use."""
+    if origin is None:
+        return nullcontext()
+    from groundup.train.retention import held
+
+    return held(origin.checkpoint.path)
+
+
+def inputs_of(known: Run, recipe: Recipe, lab: Path) -> Inputs:
+    """What a run is trained on, as its lineage names it: its files may have changed or gone since then. What is missing
+    is made again.
+
+    Raises GroundupError `recipe-changed` where that gives other text; `run-damaged`, `artifact-damaged`.
+    """
+    chain = known.lineage()["chain"]  # the run's own artifacts stand before those of a run that it continues
+    ids = [next((link["id"] for link in chain if link.get("stage") == stage), "") for stage in STAGES]
+    if all(one and (lab / "artifacts" / one).is_dir() for one in ids):
+        return Inputs(load(lab / "artifacts" / ids[0]), load(lab / "artifacts" / ids[1]), known.shards())
+    inputs = make_shards(recipe, lab)
+    if inputs.shards.id != ids[2]:
+        what = f"the text that the recipe of {known.name} names is no longer what it was trained on"
+        fix = f"put the files back, or begin anew: groundup run {known.path / 'recipe.yaml'}"
+        raise GroundupError("recipe-changed", what, fix)
+    return inputs
+
+
+def _identify(given: Recipe, inputs: Inputs, lab: Path, known: Run | None) -> "tuple[Recipe, Run, Origin | None]":
+    """The recipe with its length in steps, its run, and the checkpoint that this begins with, if any.
+
+    A run that has checkpoints of its own needs none of another's, which may be gone by now.
+    """
+    if known and (given.train.continue_from is None or _has_checkpoints(known)):
+        return given, known, None
+    if known:
+        return given, known, find_origin(given, lab)
+    try:
+        origin = find_origin(given, lab)
+    except GroundupError as error:
+        recipe = settle(given, inputs)
+        found = run_of(recipe, inputs, lab)
+        if error.code not in ("no-checkpoint", "checkpoint-damaged") or not _has_checkpoints(found):
+            raise
+        return recipe, found, None
+    recipe = settle(given, inputs, origin)
+    return recipe, run_of(recipe, inputs, lab), origin
+
+
+def _has_checkpoints(run: Run) -> bool:
+    from groundup.train import checkpoint
+
+    return bool(checkpoint.paths(run))
 
 
 def _tell_followers(value: dict[str, Any] | None) -> None:
@@ -173,13 +236,12 @@ def _follow() -> None:
     """Wait until the leading process has made everything, and train with it, by the recipe that it has settled."""
     from groundup.train.loop import Trainer, train
     from groundup.train.parallel import Unwritten, hear, leave
-    from groundup.train.precision import choose
 
     told = hear()
     if told is None:
         return
     found, recipe = Unwritten(Path(told["run"])), Recipe.model_validate(told["recipe"])
-    device = choose(recipe.train.device, recipe.train.precision, recipe.train.compile, recipe.train.tf32)
+    device = device_of(recipe)
     train(Trainer(found, recipe, Path(told["shards"]), told["shares"], tokenizer.of_run(found), device))
     leave()
 
@@ -188,9 +250,8 @@ def _train(found: Run, recipe: Recipe, inputs: Inputs, origin: "Origin | None") 
     """Returns after which step training ended, and why: steps, minutes or patience."""
     from groundup.train import continuation, parallel
     from groundup.train.loop import Trainer, train
-    from groundup.train.precision import choose
 
-    device = choose(recipe.train.device, recipe.train.precision, recipe.train.compile, recipe.train.tf32)
+    device = device_of(recipe)
     if origin:
         config = configure(recipe.model, inputs.tokenizer.manifest["counts"]["vocab_size"])
         continuation.check(origin, recipe.train, config, sha256(inputs.tokenizer.path / FILE))

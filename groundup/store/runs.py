@@ -118,9 +118,18 @@ class Run:
             lock.release()
 
 
+def _default_lab() -> Path:
+    return Path(os.environ.get("GROUNDUP_LAB") or "lab")
+
+
+def lab_option(lab: Path) -> list[str]:
+    """What a command that works in the lab must be given besides: nothing for the one it would take by itself."""
+    return [] if lab.absolute() == _default_lab().absolute() else ["--lab", str(lab)]
+
+
 def lab_directory(given: Path | None) -> Path:
     """The lab: as given, else $GROUNDUP_LAB, else ./lab. Raises GroundupError `not-writable`."""
-    lab = given or Path(os.environ.get("GROUNDUP_LAB") or "lab")
+    lab = given or _default_lab()
     if str(lab.absolute()).encode(errors="replace") != os.fsencode(lab.absolute()):
         what = f"the lab's path {lab} is not UTF-8, and the libraries that read weights need it to be"
         raise GroundupError("not-writable", what, "choose another with --lab")

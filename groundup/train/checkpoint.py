@@ -1,30 +1,50 @@
 """Checkpoints: safetensors and JSON, whole or not there, found by verification and not by name.
 
 `checkpoints/step-00000500/`: model.safetensors and optimizer.safetensors (named tensors), model.json (the shape),
-state.json (step, validation bpb, scaler, micro-batch, seconds), and MANIFEST.json, written last, with each file's
-size and SHA-256. Nothing in it is ever unpickled.
+state.json (step, validation bpb, scaler, micro-batch, seconds), and MANIFEST.json, written last (writing.py), with each
+file's size and SHA-256. Nothing in it is ever unpickled.
 """
 
-import errno
 import json
-import shutil
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 
 from groundup.console import say
 from groundup.errors import GroundupError
 from groundup.model.config import ModelConfig
 from groundup.model.transformer import Transformer
-from groundup.store.files import damage, file_record, fsync, write_json
+from groundup.store.files import damage
 from groundup.store.runs import Run
 from groundup.train.sharding import share_out
 
 MANIFEST = "MANIFEST.json"
+LARGE = ("model.safetensors", "optimizer.safetensors")
+SMALL = ("model.json", "state.json")
+NUMBER = (int, float)
+# What state.json must hold, and of which types.
+STATE: dict[str, tuple[type, ...]] = {
+    "step": (int,),
+    "valid_bpb": (*NUMBER, type(None)),
+    "best": (*NUMBER, type(None)),
+    "since_best": (int,),
+    "stopped": (str, type(None)),
+    "seconds": NUMBER,
+    "factor": NUMBER,
+    "start": (dict,),
+    "interval": (dict,),
+    "micro_batch": (int,),
+    "processes": (int,),
+    "optimizer": (str,),
+    "tokens_per_update": (int,),
+    "scaler": (dict,),
+    "made_with": (dict,),
+}
 
 
 @dataclass(frozen=True)
@@ -45,60 +65,85 @@ def directory(run: Run) -> Path:
     return run.path / "checkpoints"
 
 
-def save(run: Run, model: Transformer, optimizer: dict[str, torch.Tensor], state: dict[str, Any]) -> Checkpoint:
-    """Write a checkpoint in a temporary directory and rename it when every byte is on the disk.
+def paths(run: Run) -> list[Path]:
+    """Every checkpoint that is there by its name, oldest first."""
+    return sorted(directory(run).glob("step-*"))
 
-    Raises OSError (full disk); the checkpoints that were there stay as they were.
+
+# -- verification -----------------------------------------------------------------------------------------------------
+
+
+def look(path: Path) -> Checkpoint | str:
+    """A checkpoint whose small files and all files' sizes are right, or what is wrong with it, in words.
+
+    Quick, however large the model: a changed byte of the weights is found by `problem` alone.
     """
-    final = directory(run) / f"step-{state['step']:08}"
-    temporary = final.with_name(f".saving-{final.name}")
-    shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir(parents=True)
     try:
-        _save_tensors(
-            {name: value.detach() for name, value in model.state_dict().items()}, temporary / "model.safetensors"
-        )
-        _save_tensors(optimizer, temporary / "optimizer.safetensors")
-        write_json(temporary / "model.json", model.config.to_json())
-        write_json(temporary / "state.json", state)
-        record = file_record(temporary)
+        record = _record(path)
+        if isinstance(record, str):
+            return record
         for name in record:
-            fsync(temporary / name)
-        write_json(temporary / MANIFEST, {"format": 1, "files": record})
-        shutil.rmtree(final, ignore_errors=True)  # a damaged one of the same step, which resuming went back behind
-        temporary.rename(final)
-        fsync(final.parent)
-    except BaseException:
-        shutil.rmtree(temporary, ignore_errors=True)
-        raise
-    return Checkpoint(final, state)
-
-
-def _save_tensors(tensors: dict[str, torch.Tensor], path: Path) -> None:
-    try:
-        save_file({name: value.contiguous().cpu() for name, value in tensors.items()}, path)
-    except SafetensorError as error:  # the library turns the system's error into words
-        if "os error 28" in str(error) or "No space" in str(error):
-            raise OSError(errno.ENOSPC, "No space left on device", str(path)) from None
-        raise OSError(errno.EIO, str(error), str(path)) from None
+            file, size = path / name, record[name]["bytes"]
+            if not file.is_file():
+                return f"{file} is missing"
+            if file.stat().st_size != size:
+                return f"{file} has {file.stat().st_size:,} bytes instead of {size:,}"
+        if wrong := damage(path, {name: record[name] for name in SMALL}):
+            return wrong
+        state = json.loads((path / "state.json").read_bytes())
+        if wrong := _wrong_state(state, path.name):
+            return f"{path / 'state.json'} {wrong}"
+        return Checkpoint(path, state)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        return f"{path} cannot be read ({type(error).__name__}: {error})"
 
 
 def problem(path: Path) -> str | None:
     """What is wrong with a checkpoint, in words; None when it is whole. Reads every byte."""
+    found = look(path)
+    if isinstance(found, str):
+        return found
+    try:
+        return damage(path, json.loads((path / MANIFEST).read_bytes())["files"])
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        return f"{path} cannot be read ({type(error).__name__}: {error})"
+
+
+def _record(path: Path) -> dict[str, dict[str, Any]] | str:
     try:
         record = json.loads((path / MANIFEST).read_bytes())["files"]
-        needed = {"model.safetensors", "optimizer.safetensors", "model.json", "state.json"}
-        if missing := needed - record.keys():
-            return f"{path / MANIFEST} does not list {', '.join(sorted(missing))}"
-        return damage(path, record)
+        missing = {*LARGE, *SMALL} - record.keys()
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         return f"{path / MANIFEST} cannot be read ({type(error).__name__}: {error})"
+    return f"{path / MANIFEST} does not list {', '.join(sorted(missing))}" if missing else record
+
+
+def _wrong_state(state: Any, name: str) -> str | None:
+    """What is wrong with a state that has the right hash: one that another program, or another version, wrote."""
+    if not isinstance(state, dict):
+        return "is not an object"
+    for key, kinds in STATE.items():
+        if key not in state:
+            return f"has no {key!r}"
+        if not isinstance(state[key], kinds) or isinstance(state[key], bool):
+            return f"has {key!r} = {state[key]!r}"[:200]
+    for key in ("start", "interval", "scaler"):
+        if wrong := [inner for inner, value in state[key].items() if not isinstance(value, NUMBER)]:
+            return f"has no number for {key}.{wrong[0]}"
+    if state["start"].keys() != {"step", "factor", "seconds"}:
+        return f"has 'start' = {state['start']!r}"[:200]
+    if name != f"step-{state['step']:08}" or state["micro_batch"] < 1 or state["processes"] < 1:
+        return f"is of step {state['step']}, with {state['micro_batch']} sequences by {state['processes']} processes"
+    return None
+
+
+# -- choosing ---------------------------------------------------------------------------------------------------------
 
 
 def whole(run: Run) -> tuple[list[Checkpoint], list[str]]:
-    """The checkpoints that pass verification, oldest first, and what is wrong with the others."""
+    """All checkpoints that pass verification, oldest first, and what is wrong with the others. Reads every byte."""
     found, problems = [], []
-    for path in sorted(directory(run).glob("step-*")):
+    for path in paths(run):
         wrong = problem(path)
         if wrong:
             problems.append(wrong)
@@ -107,60 +152,77 @@ def whole(run: Run) -> tuple[list[Checkpoint], list[str]]:
     return found, problems
 
 
+Unfit = Callable[[Checkpoint], str | None]
+
+
+def first_whole(candidates: list[Path], unfit: Unfit | None = None) -> tuple[Checkpoint | None, list[str]]:
+    """The first of the candidates that passes verification, and what is wrong with those before it.
+
+    `unfit` says in words what else is wrong with one. The others are not read: a run may keep many large ones.
+    """
+    problems: list[str] = []
+    for path in candidates:
+        found = look(path)
+        wrong = found if isinstance(found, str) else problem(path) or (unfit(found) if unfit else None)
+        if wrong:
+            problems.append(wrong)
+        elif isinstance(found, Checkpoint):
+            return found, problems
+    return None, problems
+
+
+def newest(run: Run, unfit: Unfit | None = None) -> tuple[Checkpoint | None, list[str]]:
+    """The newest whole checkpoint, and what is wrong with newer ones."""
+    return first_whole(paths(run)[::-1], unfit)
+
+
+def best(found: list[Checkpoint]) -> Checkpoint | None:
+    """The checkpoint with the lowest validation bpb, the earlier of two equal ones."""
+    return next(iter(_by_score(found)), None)
+
+
+def _by_score(found: list[Checkpoint]) -> list[Checkpoint]:
+    scored = [(one.valid_bpb, one.step, one) for one in found if one.valid_bpb is not None]
+    return [one for *_, one in sorted(scored, key=lambda each: each[:2])]
+
+
 def warn(problems: list[str]) -> None:
     for wrong in problems:
         say(f"warning: {wrong}; it is passed over [checkpoint-damaged]")
 
 
 def select(run: Run, which: str) -> Checkpoint:
-    """`last`, `best` (lowest validation bpb) or a step number.
+    """`last`, `best` (lowest validation bpb) or a step number; of those in question, the first that is whole.
 
     Raises GroundupError `no-checkpoint`, `checkpoint-damaged`.
     """
-    found, problems = whole(run)
-    warn(problems)
-    chosen: Checkpoint | None
-    if which == "last":
-        chosen = found[-1] if found else None
-    elif which == "best":
-        chosen = best(found) or (found[-1] if found else None)
-    else:
-        named = directory(run) / f"step-{int(which) if which.isascii() and which.isdigit() else 0:08}"
-        wrong = [text for text in problems if text.startswith(str(named))]
-        if wrong:
-            raise GroundupError("checkpoint-damaged", wrong[0], "choose another: --checkpoint last or best")
-        chosen = next((one for one in found if one.path == named), None)
-    if chosen is not None:
-        return chosen
-    if problems:
-        raise GroundupError(
-            "checkpoint-damaged", f"no checkpoint is whole; {problems[-1]}", "train again; look at the disk"
-        )
-    steps = ", ".join(str(one.step) for one in found) or "none yet"
+    there = paths(run)
+    if which in ("last", "best"):
+        ordered = there[::-1]
+        if which == "best":
+            scored = [one.path for one in _by_score([one for one in map(look, there) if isinstance(one, Checkpoint)])]
+            ordered = [*scored, *(path for path in ordered if path not in scored)]
+        found, problems = first_whole(ordered)
+        warn(problems)
+        if found:
+            return found
+        if problems:
+            what = f"no checkpoint is whole; {problems[0]}"
+            raise GroundupError("checkpoint-damaged", what, "train again; look at the disk")
+    named = directory(run) / f"step-{int(which) if which.isascii() and which.isdigit() else 0:08}"
+    if named in there:
+        found, problems = first_whole([named])
+        if found:
+            return found
+        if len(there) == 1 or not first_whole([path for path in there if path != named])[0]:
+            what = f"no checkpoint is whole; {problems[0]}"
+            raise GroundupError("checkpoint-damaged", what, "train again; look at the disk")
+        raise GroundupError("checkpoint-damaged", problems[0], "choose another: --checkpoint last or best")
+    steps = ", ".join(str(int(path.name[5:])) for path in there if path.name[5:].isdigit()) or "none yet"
     raise GroundupError("no-checkpoint", f"{run.name} has no checkpoint {which!r}", f"its checkpoints are: {steps}")
 
 
-def best(found: list[Checkpoint]) -> Checkpoint | None:
-    """The checkpoint with the lowest validation bpb, the earlier of two equal ones."""
-    scored = [one for one in found if one.valid_bpb is not None]
-    return min(scored, key=lambda one: (one.valid_bpb, one.step)) if scored else None
-
-
-def retire(run: Run, keep: int) -> None:
-    """Delete all but the newest `keep` and the best. A deletion cut short leaves no half checkpoint in sight."""
-    paths = sorted(directory(run).glob("step-*"))
-    states = []
-    for path in paths:
-        try:
-            states.append(Checkpoint(path, json.loads((path / "state.json").read_bytes())))
-        except (OSError, ValueError):
-            continue  # damaged: left for a person to look at
-    kept = {one.path for one in states[-keep:]} | {one.path for one in [best(states)] if one}
-    for one in states:
-        if one.path not in kept:
-            hidden = one.path.with_name(f".deleting-{one.path.name}")
-            one.path.rename(hidden)
-            shutil.rmtree(hidden, ignore_errors=True)
+# -- loading ----------------------------------------------------------------------------------------------------------
 
 
 def load_model(checkpoint: Checkpoint, device: torch.device) -> Transformer:

@@ -36,20 +36,25 @@ class Origin:
         return {"id": self.name, "sha256": sha256(self.checkpoint.path / checkpoint.MANIFEST)}
 
 
+def split(name: str) -> tuple[str, str | None]:
+    """RUN and STEP, `best` or `last` of `RUN@STEP`; None where the name of a checkpoint is not given."""
+    head, at, tail = name.rpartition("@")
+    if at and (tail in ("best", "last") or (tail.isascii() and tail.isdigit())):
+        return head, tail
+    return name, None
+
+
 def find_origin(lab: Path, name: str) -> Origin:
     """The checkpoint that `RUN`, `RUN@STEP`, `RUN@best` or `RUN@last` names; the last one where none is named.
 
     Raises GroundupError `cannot-continue`, `no-such-run`, `no-checkpoint`, `checkpoint-damaged`.
     """
-    which, given = "last", name
-    head, at, tail = name.rpartition("@")
-    if at and (tail in ("best", "last") or (tail.isascii() and tail.isdigit())):
-        given, which = head, tail
+    given, which = split(name)
     run = find(lab, given)
     if given == "last":
         what = "train.continue_from = last would be another run when the same command is given again"
         raise GroundupError("cannot-continue", what, f"train.continue_from={run.name}")
-    found = checkpoint.select(run, which)
+    found = checkpoint.select(run, which or "last")
     where = run.name if run.path.resolve() == (lab / "runs" / run.name).resolve() else str(run.path)
     return Origin(run, found, f"{where}@{found.step}")
 

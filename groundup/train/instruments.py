@@ -4,12 +4,14 @@ import resource
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from groundup.model.transformer import Transformer
+from groundup.train import parallel
 from groundup.train.optimizer import kind
 from groundup.train.sharding import whole
 
@@ -25,10 +27,31 @@ class Interval:
     text_bytes: Tensor | int = 0
     targets: int = 0
     steps: int = 0
+    seconds: float = 0.0
 
     def add(self, other: "Interval") -> None:
         for field in fields(self):
             setattr(self, field.name, getattr(self, field.name) + getattr(other, field.name))
+
+    def of_all(self) -> "Interval":
+        """With the sums over the parts of all processes, each of which must call it."""
+        nats, text_nats, text_bytes, targets = parallel.summed(
+            [self.nats, self.text_nats, self.text_bytes, self.targets]
+        )
+        return replace(self, nats=nats, text_nats=text_nats, text_bytes=int(text_bytes), targets=int(targets))
+
+    def numbers(self) -> dict[str, float]:
+        """To be kept in a checkpoint, so that a run that was stopped between two log lines logs the same ones."""
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        return values | {"norm": float(self.norm), "overflows": int(self.overflows)}
+
+    @classmethod
+    def of_numbers(cls, numbers: dict[str, Any], device: torch.device, leads: bool) -> "Interval":
+        """What `numbers` took out of an interval of all processes: the leading one takes the sums over, exactly."""
+        one = cls(**numbers) if leads else replace(cls(**numbers), nats=0.0, text_nats=0.0, text_bytes=0, targets=0)
+        for name in ("nats", "text_nats", "norm"):  # they were fp32, and adding to them must round as before
+            setattr(one, name, torch.tensor(float(getattr(one, name)), device=device))
+        return one
 
 
 @contextmanager

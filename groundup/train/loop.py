@@ -35,7 +35,7 @@ from groundup.train.continuation import Origin, Start
 from groundup.train.gradients import Gradients, out_of_memory
 from groundup.train.instruments import Interval, memory_gb, update_ratios
 from groundup.train.interrupt import interruptible
-from groundup.train.keeping import resume, save
+from groundup.train.keeping import resume, save, saver_of
 from groundup.train.mirror import Mirrors
 from groundup.train.precision import Device
 from groundup.train.profiler import profiling
@@ -76,6 +76,7 @@ class Trainer:
         self.best, self.since_best = math.inf, 0  # lowest validation bpb, and scorings since then
         self.valid_bpb: float | None = None  # at this step, where it was scored
         self.interval, self.ratios = Interval(), dict[str, Tensor]()
+        self.saver, self.saved_at = saver_of(self), time.monotonic()
 
     # -- one update -------------------------------------------------------------------------------------------------
 
@@ -108,18 +109,22 @@ class Trainer:
 
     # -- what is seen of it -----------------------------------------------------------------------------------------
 
-    def log(self, seconds: float) -> None:
-        """Write and print the interval that took `seconds` of training. Raises GroundupError `diverged`."""
-        train, now = self.recipe.train, self.interval
-        sums = parallel.summed([now.nats, now.text_nats, now.text_bytes, now.targets])
-        now.nats, now.text_nats, now.text_bytes, now.targets = sums[0], sums[1], int(sums[2]), int(sums[3])
+    def log(self, seconds: float, record: bool = True) -> None:
+        """Print the interval, which has taken `seconds` more of training; with `record`, write it and begin another.
+
+        What is looked at by the clock is not recorded, so that the rows of a run do not depend on when it was stopped.
+        Raises GroundupError `diverged`.
+        """
+        train, mine = self.recipe.train, self.interval
+        mine.seconds += seconds
+        now = self.interval = mine.of_all()
         self.check_finite()
-        loss, rate, overflows = now.nats / now.targets, now.targets / seconds, int(now.overflows)
+        loss, rate, overflows = float(now.nats) / now.targets, now.targets / now.seconds, int(now.overflows)
         row = {
             "kind": "train",
             "step": self.step,
             "loss": loss,
-            "bpb": bits_per_byte(now.text_nats, now.text_bytes),
+            "bpb": bits_per_byte(float(now.text_nats), int(now.text_bytes)),
             "lr": train.learning_rate * self.factor(self.step - 1),
             "grad_norm": float(now.norm) / max(1, now.steps - overflows),
             "overflows": overflows,
@@ -129,12 +134,11 @@ class Trainer:
             "mfu_of": self.peak.source if self.peak else None,
             "memory_gb": memory_gb(self.device.device),
             "micro_batch": self.gradients.micro_batch,
-            "data_wait": self.feed.waited / seconds,
+            "data_wait": self.feed.waited / now.seconds,
             "tokens": self.step * train.tokens_per_update,
             "seconds": self.seconds,
         }
-        self._record(row)
-        left = (train.steps - self.step) / now.steps * seconds
+        left = (train.steps - self.step) / now.steps * now.seconds
         if train.minutes:
             left = min(left, max(0.0, 60 * train.minutes + self.start.seconds - self.seconds))
         say(
@@ -143,6 +147,10 @@ class Trainer:
             + (f"mfu={row['mfu']:.1%} " if row["mfu"] else "")
             + f"eta={duration(left)}"
         )
+        if not record:
+            self.interval = mine
+            return
+        self._record(row)
         self.interval, self.feed.waited = Interval(), 0.0
 
     def mfu(self, rate: float) -> float | None:
@@ -172,6 +180,11 @@ class Trainer:
         """Whether `train.minutes` are over, so many seconds after `self.seconds` was last brought up to date."""
         minutes = self.recipe.train.minutes
         return minutes is not None and (self.seconds + seconds - self.start.seconds) / 60 >= minutes
+
+    def due(self) -> bool:
+        """Whether `train.checkpoint_minutes` have gone by since the last checkpoint."""
+        minutes = self.recipe.train.checkpoint_minutes
+        return minutes is not None and (time.monotonic() - self.saved_at) / 60 >= minutes
 
     def validate(self) -> bool:
         """Score the validation split, also with the weights' average; returns whether the weights are the best so far.
@@ -230,7 +243,8 @@ def train(trainer: Trainer, origin: Origin | None = None) -> None:
     `train.minutes` or `train.patience` say that it is over.
 
     Of several processes only the leading one's `origin` counts. Raises GroundupError `interrupted`, `diverged`,
-    `out-of-memory`, `checkpoint-damaged`; OSError when a disk is full.
+    `out-of-memory`, `checkpoint-damaged`; OSError when a disk is full or fails, also while it is written in the
+    background.
     """
     plan, device = trainer.recipe.train, trainer.device.device
     resume(trainer, origin)
@@ -240,40 +254,44 @@ def train(trainer: Trainer, origin: Origin | None = None) -> None:
         closing(trainer.mirrors),
         interruptible() as interrupt,
         profiling(trainer.run, plan.profile if profiled else None, device) as profiler,
+        trainer.saver,
     ):
         if trainer.stopped:
             return
         if trainer.step == trainer.start.step:
             trainer.run.log_event("started", step=trainer.step)
-        saved, clock = trainer.step, time.monotonic()
+        clock = trainer.saved_at = time.monotonic()
         while not trainer.stopped:
             trainer.update()
+            trainer.saver.poll()
             profiler.step()
             elapsed = time.monotonic() - clock
-            stopping, silent, late = parallel.agree(bool(interrupt), elapsed > SILENCE, trainer.late(elapsed))
+            stopping, silent, late, due = parallel.agree(
+                bool(interrupt), elapsed > SILENCE, trainer.late(elapsed), trainer.due()
+            )
             trainer.stopped = "steps" if trainer.step >= plan.steps else "minutes" if late else None
             logging, validating, saving, sampling = (
                 trainer.stopped is not None or trainer.step % every == 0
                 for every in (plan.log_every, plan.valid_every, plan.checkpoint_every, plan.sample_every)
             )
-            if logging or validating or saving or sampling or stopping or silent:
+            if logging or validating or saving or sampling or stopping or silent or due:
                 if device.type == "cuda":
                     torch.cuda.synchronize()
                 elapsed = time.monotonic() - clock
                 trainer.seconds += elapsed
-                trainer.log(elapsed)
+                trainer.log(elapsed, record=logging or validating or sampling)
                 trainer.valid_bpb = None
                 best = validating and trainer.validate()
                 if sampling or trainer.stopped:
                     trainer.sample()
-                if saving or best or stopping or trainer.stopped:
-                    save(trainer)
-                    saved = trainer.step
+                if saving or best or stopping or due or trainer.stopped:
+                    save(trainer, wait=stopping or trainer.stopped is not None)
+                    trainer.saved_at = time.monotonic()
                 if stopping and not trainer.stopped:
-                    trainer.run.log_event("interrupted", step=saved)
+                    trainer.run.log_event("interrupted", step=trainer.step)
                     raise GroundupError(
                         "interrupted",
-                        f"stopped at step {saved} of {plan.steps}",
+                        f"stopped at step {trainer.step} of {plan.steps}",
                         "give the same command again to go on",
                     )
                 clock = time.monotonic()

@@ -116,6 +116,17 @@ def state_tensors(model: Transformer, optimizer: torch.optim.Optimizer) -> dict[
     }
 
 
+def state_shapes(model: Transformer, optimizer: torch.optim.Optimizer) -> dict[str, tuple[int, ...]]:
+    """The names that `state_tensors` gives after an update, and the tensors' shapes."""
+    names = {parameter: name for name, parameter in model.named_parameters()}
+    return {
+        f"{names[parameter]}/{key}": () if key == "step" else tuple(parameter.shape)
+        for group in optimizer.param_groups
+        for parameter in group["params"]
+        for key in (MUON_STATE if "rows" in group else ADAMW_STATE)
+    }
+
+
 def load_state(model: Transformer, optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
     """Put back what `state_tensors` took out. Raises KeyError `PARAMETER/KEY` if some of it is missing."""
     names = {parameter: name for name, parameter in model.named_parameters()}

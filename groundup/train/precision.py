@@ -1,5 +1,7 @@
 """Where and in which number format a model is trained."""
 
+import os
+import sys
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
@@ -34,8 +36,10 @@ class Device:
         return torch.amp.GradScaler(self.device.type, enabled=self.precision == "fp16")
 
 
-def choose(device: str, precision: str = "auto", compile: bool | str = "auto", tf32: bool = True) -> Device:
-    """Resolve `auto`, and set for the whole process whether CUDA uses TF32.
+def choose(
+    device: str, precision: str = "auto", compile: bool | str = "auto", tf32: bool = True, deterministic: bool = False
+) -> Device:
+    """Resolve `auto`, and set for the whole process whether CUDA uses TF32 and only operations of a fixed order.
 
     Raises GroundupError `no-device` for what the machine does not have.
     """
@@ -56,7 +60,27 @@ def choose(device: str, precision: str = "auto", compile: bool | str = "auto", t
         say("warning: this CPU has no arithmetic for bf16: train.precision = fp32 is faster here")
     if device == "cuda":
         torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = tf32
+    fix_order(deterministic and device == "cuda")
     return Device(torch.device(device), precision, device == "cuda" if compile == "auto" else bool(compile), tf32)
+
+
+def fix_order(fixed: bool) -> None:
+    """Let this process use only operations that give the same bits each time, or any.
+
+    cuBLAS needs workspaces of its own for that, which it looks up when it is first used (PyTorch's notes,
+    "Reproducibility"). The compiler must not choose among kernels by timing them, since they add in other orders.
+    """
+    if fixed:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # it finds errors
+    torch.use_deterministic_algorithms(fixed)
+    torch.backends.cudnn.deterministic = fixed
+    torch.backends.cudnn.benchmark = False
+    if "torch._inductor.config" in sys.modules or fixed:
+        from torch._inductor import config
+
+        if hasattr(config, "deterministic"):
+            config.deterministic = fixed
 
 
 def cpu_has_bf16() -> bool:

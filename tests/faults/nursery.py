@@ -13,7 +13,6 @@ import sys
 import traceback
 from typing import Any
 
-
 LOADED = (
     "torch._dynamo",  # torch loads it with the first optimizer
     "torch.distributed.fsdp",
