@@ -133,8 +133,10 @@ CODES: dict[str, Explanation] = {
     ),
     "run-busy": Explanation(
         ENVIRONMENT,
-        "Another process is working on the same run or artifact. Wait for it, or stop it. A lock ends with its "
-        "process: a killed one leaves none behind.",
+        "Another process is working on the same run: the message says which, on which host and since when. Wait for "
+        "it, or stop it. A lock ends with its process, and a killed one leaves none behind. On a file system that "
+        "several hosts share a holder on another host counts as dead when it has not touched its file in lab/locks for "
+        "90 seconds.",
     ),
     "no-checkpoint": Explanation(
         ENVIRONMENT,

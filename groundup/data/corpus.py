@@ -5,7 +5,6 @@ which a hash of the text decides -> leaks (data/leaks.py). Official validation a
 equal documents the one that must stay unseen survives, not its copy in train.
 """
 
-import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,7 +19,7 @@ from groundup.data.sources import expand, find_files, identity, mirror_of
 from groundup.errors import GroundupError
 from groundup.recipe.schema import Data
 from groundup.store.artifacts import Artifact, identify, make
-from groundup.store.files import sha256, write_json
+from groundup.store.files import read_work, sha256, write_json
 
 VERSION = 2
 ROWS = 1000  # documents read at once
@@ -66,7 +65,7 @@ def build(data: Data, lab: Path) -> Artifact:
         return {"counts": record.counts(report), "sources": records, "stages": seconds}
 
     made = make(lab, "corpus", VERSION, settings, [], fill)
-    _warn(data, json.loads((made.path / REPORT).read_bytes()))  # also when it is reused: it is no less true then
+    _warn(data, read_work(made.path / REPORT))  # also when it is reused: it is no less true then
     return made
 
 

@@ -5,7 +5,6 @@ clusters, the connected components of similar pairs; of a cluster there stays an
 if it has one, else the longest, else the first.
 """
 
-import json
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -21,7 +20,7 @@ from scipy.sparse.csgraph import connected_components
 
 from groundup.data.minhash import Pairs, find_pairs, similarities, similarity
 from groundup.data.prepare import load_plan
-from groundup.store.files import write_json
+from groundup.store.files import read_work, write_json
 
 KEYS_AT_ONCE = 4_000_000  # texts' hashes grouped in one go: some 400 MB
 DROPS, EXACT, CLUSTERS = "drops.parquet", "exact.parquet", "clusters.json"
@@ -60,7 +59,7 @@ def find_near(work: Path, threshold: float | None, official: int) -> dict[str, A
     Ranks below `official` are those of official validation and test documents. Work done before is taken over.
     """
     if (work / CLUSTERS).exists():
-        return json.loads((work / CLUSTERS).read_bytes())
+        return read_work(work / CLUSTERS)
     exact = pq.read_table(work / EXACT)
     empty = np.empty(0, np.int64)
     pairs = Pairs(empty, empty, np.empty(0))

@@ -16,7 +16,8 @@ import numpy as np
 from groundup.data.clean import normalise
 from groundup.data.ngrams import batch_ngram_hashes, batch_word_hashes, canonical, hash_ngrams
 from groundup.errors import GroundupError
-from groundup.store.files import save_array, write_json
+from groundup.store.arrays import open_array, save_array
+from groundup.store.files import read_work, write_json
 
 LEAKED = 0.5  # share of a text's n-grams in one training document
 SHORTEST = 5  # words; benchmark sentences shorter than the n-gram are looked for as a whole, down to this length
@@ -91,13 +92,14 @@ def save(index: Index, texts: Sequence[HeldText], folder: Path) -> None:
 def load(folder: Path) -> Index:
     """The index as memory maps, which the processes of one machine share."""
     names = Index.__dataclass_fields__
-    return Index(**{name: np.load(folder / f"held.{name}.npy", mmap_mode="r", allow_pickle=False) for name in names})
+    kinds = (np.bool_, np.int64, np.uint64)
+    return Index(**{name: open_array(folder / f"held.{name}.npy", kinds) for name in names})
 
 
 @lru_cache(maxsize=1)
 def load_names(folder: Path) -> list[tuple[str, str]]:
     """(id, set and place) of each text of the index."""
-    return json.loads((folder / "held.json").read_bytes())
+    return read_work(folder / "held.json")
 
 
 def build_index(texts: Sequence[HeldText], words: int) -> Index:

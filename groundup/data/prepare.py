@@ -23,7 +23,7 @@ from groundup.data.sources import Bad, Chunk, RawDocument, SourceFile, corpus_of
 from groundup.data.wikitext import detokenise
 from groundup.errors import GroundupError
 from groundup.recipe.schema import Data, Source
-from groundup.store.files import fsync, write_atomic
+from groundup.store.files import fsync, read_work, write_atomic
 
 EXCERPT = 600  # characters kept of a document that is left out
 BATCH_BYTES = 4 << 20  # documents judged and written in one go
@@ -129,7 +129,7 @@ def save_plan(work: Path, data: Data, jobs: list[Job]) -> None:
 @lru_cache(maxsize=1)  # a process works on one corpus at a time
 def load_plan(work: Path) -> tuple[Data, list[Job]]:
     """The recipe's part and the jobs, in the order of their documents."""
-    plan = json.loads((work / "plan.json").read_bytes())
+    plan = read_work(work / "plan.json")
     jobs = []
     for job in plan["jobs"]:
         file = None if job["file"] is None else SourceFile(Path(job["file"]), job["split"])

@@ -4,7 +4,6 @@ prepare -> exact duplicates -> near-duplicates -> the held-out text's index -> f
 near-duplicates stay in the work directory, so the same call goes on where it was.
 """
 
-import json
 import threading
 import time
 from collections import Counter
@@ -23,6 +22,7 @@ from groundup.data.prepare import Job, bytes_read, most_common, part, prepare, s
 from groundup.data.sources import SourceFile, plan
 from groundup.data.streams import format_of
 from groundup.recipe.schema import Data
+from groundup.store.files import read_work
 
 PLAIN = [(kind, None) for kind in (".txt", ".md", ".raw", ".jsonl", ".csv")]  # uncompressed
 
@@ -151,7 +151,7 @@ def _report(
     overlaps: dict[int, list[Any]] = {}
     lines: Counter[str] = Counter()
     for task, job in enumerate(jobs):
-        prepared = json.loads((work / f"{task:05}.json").read_bytes())
+        prepared = read_work(work / f"{task:05}.json")
         totals[job.source].add(prepared, outcomes[task])
         lines.update(prepared["lines"])
         for text, found in outcomes[task]["overlaps"].items():

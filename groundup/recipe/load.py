@@ -5,25 +5,25 @@ Precedence: default < preset < file < command line. A file may name the preset i
 
 import difflib
 import math
+import reprlib
 import typing
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import BaseModel, ValidationError
 
 from groundup.errors import GroundupError
 from groundup.recipe import length
 from groundup.recipe.rungs import fill_in
 from groundup.recipe.schema import Data, Recipe, Train
+from groundup.store.files import Unreadable, read_bounded
+from groundup.store.plain_yaml import LARGEST_YAML, parse_yaml
 
 DEEPEST = 8  # parts of a dotted key
 WHOLE = ("data.mix", "data.benchmarks")  # mappings that a later layer replaces; to all others it adds key by key
-LARGEST_FILE = 100_000  # bytes; a recipe is a page, and reading YAML takes a minute for a megabyte
 
 
 @dataclass(frozen=True)
@@ -34,40 +34,22 @@ class Resolved:
     origins: dict[str, str]
 
 
-class _PlainLoader(yaml.SafeLoader):
-    """YAML without aliases (which can be made to explode) and without silently repeated keys."""
-
-    def compose_node(self, parent: Any, index: Any) -> Any:
-        if self.check_event(yaml.events.AliasEvent):
-            raise yaml.YAMLError("aliases are not read")
-        if getattr(self.peek_event(), "tag", None):
-            raise yaml.YAMLError("tags are not read")
-        return super().compose_node(parent, index)
-
-    def construct_mapping(self, node: Any, deep: bool = False) -> Any:
-        keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
-        if twice := [key for key, count in Counter(keys).items() if count > 1]:
-            raise yaml.YAMLError(f"the key {twice[0]!r} stands twice")
-        return super().construct_mapping(node, deep)
-
-
 def _read_yaml(text: str, where: str) -> Any:
     try:
-        return yaml.load(text, Loader=_PlainLoader)
-    except (yaml.YAMLError, RecursionError, ValueError) as error:
-        what = " ".join(str(error).split()) or "nested too deeply"
-        raise GroundupError("recipe-syntax", f"{where} is not plain YAML: {what}", "mend it there") from None
+        return parse_yaml(text)
+    except Unreadable as error:
+        raise GroundupError("recipe-syntax", f"{where} {error}", "mend it there") from None
 
 
 def _read_mapping(path: Path, where: str) -> dict[str, Any]:
     try:
-        if path.stat().st_size > LARGEST_FILE:
-            raise GroundupError("recipe-syntax", f"{where} is larger than 100 KB", "a recipe is a short file")
-        value = _read_yaml(path.read_text(encoding="utf-8"), where)
+        text = read_bounded(path, LARGEST_YAML).decode("utf-8")
     except UnicodeDecodeError:
         raise GroundupError("recipe-syntax", f"{where} is not UTF-8 text", "save it as UTF-8") from None
-    except OSError as error:
-        raise GroundupError("no-such-recipe", f"{where} cannot be read: {error.strerror}", "check the path") from None
+    except Unreadable as error:
+        code = "no-such-recipe" if "cannot be" in str(error) else "recipe-syntax"
+        raise GroundupError(code, f"{where} {error}", "check the path; a recipe is a short file") from None
+    value = _read_yaml(text, where)
     if value is None:
         value = {}
     if not isinstance(value, dict) or not all(isinstance(key, str) for key in value):
@@ -182,6 +164,11 @@ def _nearest(keys: list[str]) -> str | None:
     return near[0].replace(".*.", f".{keys[2]}." if in_source else ".NAME.") if near else None
 
 
+def _quoted(value: Any) -> str:
+    """A value in few words; a hostile one may be as long as its file, or a number too long to be written."""
+    return text if len(text := reprlib.repr(value)) <= 100 else f"{text[:100]}..."
+
+
 def _refuse(error: ValidationError, origins: dict[str, str]) -> GroundupError:
     """Translate pydantic's first complaint into one sentence with a fix."""
     first = error.errors(include_url=False, include_context=False)[0]
@@ -203,7 +190,7 @@ def _refuse(error: ValidationError, origins: dict[str, str]) -> GroundupError:
             "set it in the recipe, or start from a preset: `preset: quickstart`",
         )
     message = first["msg"][0].lower() + first["msg"][1:]
-    return GroundupError("bad-value", f"{path} = {first['input']!r} ({origin}): {message}", f"correct {path}")
+    return GroundupError("bad-value", f"{path} = {_quoted(first['input'])} ({origin}): {message}", f"correct {path}")
 
 
 def _refuse_conflict(what: str, fix: str) -> typing.NoReturn:

@@ -6,10 +6,12 @@ import pathlib
 from collections.abc import Iterable
 from typing import Any
 
-import yaml
+from groundup.store.files import Missing, Unreadable, parse_json, read_bounded
+from groundup.store.plain_yaml import parse_yaml
 
 Row = dict[str, Any]
 NOTHING = float("nan")
+LARGEST = 256 << 20  # bytes of a file that are drawn; a row of metrics.jsonl takes about one KB
 
 
 class Folder:
@@ -21,11 +23,11 @@ class Folder:
 
     def text(self, name: str) -> str:
         try:
-            return (self.path / name).read_bytes().decode("utf-8", errors="replace")
-        except FileNotFoundError:
+            return read_bounded(self.path / name, LARGEST).decode("utf-8", errors="replace")
+        except Missing:
             self.notes.append(f"{name} is absent.")
-        except OSError as error:
-            self.notes.append(f"{name} cannot be read ({error.strerror}).")
+        except Unreadable as error:
+            self.notes.append(f"{name} {error}.")
         return ""
 
     def table(self, name: str) -> Row:
@@ -123,15 +125,15 @@ def clip(text: str, most: int, where: str) -> str:
 
 def _parse(text: str) -> Row | None:
     try:
-        row = json.loads(text)
-    except (ValueError, RecursionError):
+        row = parse_json(text.encode(), finite=False, spellable=False)
+    except Unreadable:
         return None
     return row if isinstance(row, dict) else None
 
 
 def _parse_yaml(text: str) -> Row | None:
     try:
-        row = yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError, RecursionError):
+        row = parse_yaml(text)
+    except Unreadable:
         return None
     return row if isinstance(row, dict) else None

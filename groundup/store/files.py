@@ -3,14 +3,31 @@
 import errno
 import hashlib
 import json
+import math
 import os
+import re
+import stat
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
-
-import numpy as np
+from typing import Any, BinaryIO
 
 from groundup.errors import GroundupError
+
+# A reader's limits, far above what groundup writes: a tokenizer.json of 250,000 tokens has some 20 MB, a row of
+# metrics.jsonl one or two KB. Python needs up to 25 times the bytes of a hostile JSON file, hence the bound on values.
+LARGEST_JSON = 64 << 20  # bytes
+LARGEST_LINE = 16 << 20  # bytes
+MOST_VALUES = 4_000_000
+DEEPEST = 64  # brackets inside brackets
+ESCAPED_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
+
+
+class Unreadable(ValueError):
+    """Why a file or text cannot be used, in words that follow the name of the file."""
+
+
+class Missing(Unreadable):
+    """There is no such file."""
 
 
 def sha256(path: Path) -> str:
@@ -89,8 +106,8 @@ def damage(directory: Path, record: dict[str, dict[str, Any]]) -> str | None:
     """The first way in which the files differ from their record, in words; None when all are as recorded."""
     for name, expected in record.items():
         path = directory / name
-        if not path.resolve().is_relative_to(directory.resolve()):
-            return f"{name} lies outside {directory}"  # a hostile manifest
+        if not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(directory)):
+            return f"{name} lies outside {directory}"  # a hostile manifest, or a link
         if not path.is_file():
             return f"{path} is missing"
         if path.stat().st_size != expected["bytes"]:
@@ -100,12 +117,99 @@ def damage(directory: Path, record: dict[str, dict[str, Any]]) -> str | None:
     return None
 
 
-def save_array(path: Path, array: np.ndarray) -> None:
-    """Write a .npy file. np.save writes past Python's file object and loses the reason when the disk is full."""
-    array = np.ascontiguousarray(array)
-    with path.open("wb") as file:
-        np.lib.format.write_array_header_1_0(file, np.lib.format.header_data_from_array_1_0(array))
-        file.write(array.data)
+def read_work(path: Path) -> Any:
+    """A JSON file of any size in an artifact, or in unfinished work. Raises GroundupError `artifact-damaged`."""
+    try:
+        return json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError) as error:
+        what = f"{path} cannot be read: {error}"
+        raise GroundupError("artifact-damaged", what, f"delete {path.parent} and repeat the command") from None
+
+
+def open_regular(path: Path) -> BinaryIO:
+    """Open a file for reading. What is no regular file is not waited for: opening a pipe would block.
+
+    Raises Unreadable, also where there is no file or no permission.
+    """
+    try:
+        handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    except FileNotFoundError:
+        raise Missing("cannot be opened: there is no such file") from None
+    except OSError as error:
+        raise Unreadable(f"cannot be opened: {error.strerror}") from None
+    except ValueError as error:  # a NUL in its name
+        raise Unreadable(f"cannot be opened: {error}") from None
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        os.close(handle)
+        raise Unreadable("is not a regular file")
+    return os.fdopen(handle, "rb")
+
+
+def read_bounded(path: Path, most: int) -> bytes:
+    """A file of at most so many bytes. Raises Unreadable."""
+    with open_regular(path) as file:
+        try:
+            size = os.fstat(file.fileno()).st_size
+            raw = b"" if size > most else file.read(most + 1)  # a file of /proc has size 0, and may have no end
+        except OSError as error:
+            raise Unreadable(f"cannot be read: {error.strerror}") from None
+    if size > most or len(raw) > most:
+        raise Unreadable(f"has more than the {most:,} bytes that are read of such a file")
+    return raw
+
+
+def parse_json(raw: bytes, finite: bool = True, spellable: bool = True) -> Any:
+    """A JSON text that need not be trusted: strict UTF-8, no key twice, not deep.
+
+    finite: neither NaN nor infinity, which JSON does not have, though Python reads and writes them. spellable: no lone
+    surrogates, which could not be written down again. Raises Unreadable.
+    """
+    if raw.count(b",") + raw.count(b"[") + raw.count(b"{") > MOST_VALUES:
+        raise Unreadable(f"holds more than {MOST_VALUES:,} values")
+    try:
+        text = raw.decode("utf-8")
+        value = json.loads(text, object_pairs_hook=_unique)
+        if spellable and ESCAPED_SURROGATE.search(text):
+            json.dumps(value, ensure_ascii=False).encode()  # those in pairs have become one character
+    except UnicodeError:
+        raise Unreadable("is not UTF-8 text") from None
+    except RecursionError:
+        raise Unreadable("is nested too deeply") from None
+    except ValueError as error:  # also of numbers with more digits than Python converts
+        raise Unreadable(f"is not JSON ({error})") from None
+    _check(value, finite)
+    return value
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError("a key stands twice")
+    return found
+
+
+def _check(value: Any, finite: bool) -> None:
+    level = [value]
+    for _ in range(DEEPEST):
+        if finite and any(type(one) is float and not math.isfinite(one) for one in level):
+            raise Unreadable("holds a number that is not finite")
+        level = [
+            inner
+            for one in level
+            if isinstance(one, dict | list)
+            for inner in (one.values() if isinstance(one, dict) else one)
+        ]
+        if not level:
+            return
+    raise Unreadable("is nested too deeply")
+
+
+def read_json(path: Path, most: int = LARGEST_JSON) -> dict[str, Any]:
+    """The one JSON object of a file, by the rules of `parse_json`. Raises Unreadable."""
+    value = parse_json(read_bounded(path, most))
+    if not isinstance(value, dict):
+        raise Unreadable("is not a JSON object")
+    return value
 
 
 def append_lines(path: Path, rows: Iterable[dict[str, Any]]) -> None:
@@ -118,9 +222,20 @@ def append_lines(path: Path, rows: Iterable[dict[str, Any]]) -> None:
         if end := file.tell():
             file.seek(end - 1)
             if file.read(1) != b"\n":
-                file.seek(0)
-                file.truncate(file.read().rfind(b"\n") + 1)
+                file.truncate(_end_of_lines(file, end))
         file.write(text.encode())
+
+
+def _end_of_lines(file: BinaryIO, end: int) -> int:
+    """Where the last whole line ends, looked for from behind: the file may be long."""
+    while end > 0:
+        start = max(0, end - (1 << 16))
+        file.seek(start)
+        at = file.read(end - start).rfind(b"\n")
+        if at >= 0:
+            return start + at + 1
+        end = start
+    return 0
 
 
 def read_lines(path: Path) -> Iterator[dict[str, Any]]:
@@ -128,16 +243,36 @@ def read_lines(path: Path) -> Iterator[dict[str, Any]]:
 
     Raises GroundupError `run-damaged` for any other line that is not a JSON object.
     """
-    if not path.exists():
+    try:
+        file = open_regular(path)
+    except Missing:
         return
-    with path.open("rb") as file:
-        for number, line in enumerate(file, 1):
-            if not line.endswith(b"\n"):
+    except Unreadable as error:
+        raise GroundupError("run-damaged", f"{path} {error}", "remove it, or the run") from None
+    with file:
+        number = 0
+        while line := _next_line(file, path):
+            number += 1
+            if not line.endswith(b"\n") and len(line) < LARGEST_LINE:
                 return
-            try:
-                row = json.loads(line)
-            except (ValueError, RecursionError):
-                row = None
-            if not isinstance(row, dict):
-                raise GroundupError("run-damaged", f"{path}, line {number} is damaged", "remove the line, or the run")
-            yield row
+            yield row_of(path, number, line)
+
+
+def _next_line(file: BinaryIO, path: Path) -> bytes:
+    try:
+        return file.readline(LARGEST_LINE)
+    except OSError as error:
+        raise GroundupError("run-damaged", f"{path} cannot be read: {error.strerror}", "look at the disk") from None
+
+
+def row_of(path: Path, number: int, line: bytes) -> dict[str, Any]:
+    """The object of line `number` of a JSON-lines file. Raises GroundupError `run-damaged`."""
+    try:
+        if not line.endswith(b"\n"):
+            raise Unreadable("is too long")
+        row = parse_json(line, finite=False)  # a perplexity may be infinite
+    except Unreadable:
+        row = None
+    if not isinstance(row, dict):
+        raise GroundupError("run-damaged", f"{path}, line {number} is damaged", "remove the line, or the run")
+    return row

@@ -1,19 +1,19 @@
 """Run directories: self-contained, append-only, readable without groundup."""
 
 import json
+import math
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
 from groundup.errors import GroundupError
-from groundup.store.artifacts import Artifact, load
-from groundup.store.files import append_lines, read_lines, write_atomic
+from groundup.store import locks
+from groundup.store.artifacts import NAME, Artifact, load
+from groundup.store.files import Unreadable, append_lines, read_json, read_lines, write_atomic
 
 
 @dataclass(frozen=True)
@@ -27,11 +27,10 @@ class Run:
     def read_json(self, name: str) -> dict[str, Any]:
         """One of the run's JSON files. Raises GroundupError `run-damaged`."""
         try:
-            value = json.loads((self.path / name).read_bytes())
-        except (OSError, ValueError, RecursionError) as error:
-            what = f"{self.path / name} cannot be read ({type(error).__name__})"
+            return read_json(self.path / name)
+        except Unreadable as error:
+            what = f"{self.path / name} {error}"
             raise GroundupError("run-damaged", what, "delete the run and train it again") from None
-        return value
 
     def lineage(self) -> dict[str, Any]:
         """Where the run comes from. Raises GroundupError `run-damaged`."""
@@ -39,15 +38,17 @@ class Run:
         try:
             if not all(isinstance(link["id"], str) for link in facts["chain"]):
                 raise TypeError("chain")
+            if type(facts["model"]["parameters"]) is not int:
+                raise TypeError("parameters")
         except (KeyError, TypeError):
-            what = f"{self.path / 'lineage.json'} does not name what the run was made from"
+            what = f"{self.path / 'lineage.json'} does not say what the run is and what it was made from"
             raise GroundupError("run-damaged", what, "delete the run and train it again") from None
         return facts
 
     def shards(self) -> Artifact:
         """The shards that the run was trained on, verified. Raises GroundupError `run-damaged`, `artifact-damaged`."""
         ids = [link["id"] for link in self.lineage()["chain"] if link["id"].startswith("shards-")]
-        if not ids:
+        if not ids or not NAME.fullmatch(ids[0]):  # a path that leads out of the lab, say
             raise GroundupError("run-damaged", f"{self.path / 'lineage.json'} names no shards", "train it again")
         shards = load(self.path.parent.parent / "artifacts" / ids[0])
         if shards.manifest["files"] != self.read_json("shards.json").get("files"):
@@ -85,37 +86,26 @@ class Run:
         for name in ("metrics.jsonl", "samples.jsonl"):
             path = self.path / name
             if path.exists():
-                kept = [row for row in read_lines(path) if row["step"] <= step and "checkpoint" not in row]
+                kept = [row for row in read_lines(path) if _step(row) <= step and "checkpoint" not in row]
                 text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in kept)
                 write_atomic(path, text)
 
     def busy(self) -> bool:
         """Whether a process is working on the run now."""
-        try:
-            with self.lock():
-                return False
-        except GroundupError:
-            return True
+        return locks.busy(self._lock)
 
-    @contextmanager
-    def lock(self) -> Iterator[None]:
-        """Hold the run for this process. Raises GroundupError `run-busy` when another one has it.
+    def lock(self) -> AbstractContextManager[None]:
+        """Hold the run for this process. Raises GroundupError `run-busy` when another one has it."""
+        return locks.hold(self._lock, f"training {self.path}")
 
-        The lock is the operating system's, so it ends with the process that holds it, however that ends.
-        """
-        locks = self.path.parent.parent / "locks"
-        locks.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(locks / f"{self.name}.lock", blocking=False)
-        try:
-            lock.acquire()
-        except Timeout:
-            raise GroundupError(
-                "run-busy", f"another process is training {self.path}", "wait for it to end, or stop it"
-            ) from None
-        try:
-            yield
-        finally:
-            lock.release()
+    @property
+    def _lock(self) -> Path:
+        return self.path.parent.parent / "locks" / f"{self.name}.lock"
+
+
+def _step(row: dict[str, Any]) -> float:
+    step = row.get("step")
+    return step if isinstance(step, int | float) else math.inf
 
 
 def _default_lab() -> Path:

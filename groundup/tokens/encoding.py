@@ -15,6 +15,7 @@ import numpy as np
 from tokenizers import Tokenizer
 
 from groundup.errors import GroundupError
+from groundup.store.files import LARGEST_JSON, parse_json, read_bounded
 
 FILE = "tokenizer.json"
 CONFIG = "tokenizer_config.json"  # what transformers wants to know besides
@@ -100,8 +101,11 @@ def open_tokenizer(path: Path) -> Encoding:
     """
     fix = "name a tokenizer.json of one of groundup's kinds, or of another byte-level BPE"
     try:
-        tokenizer = Tokenizer.from_file(str(path))
-        written = json.loads(path.read_bytes())
+        raw = read_bounded(path, LARGEST_JSON)
+        written = parse_json(raw)
+        tokenizer = Tokenizer.from_str(raw.decode())
+        tokenizer.no_padding()  # a library's setting for its own batches: here it would add tokens to a text,
+        tokenizer.no_truncation()  # or take some away
         unknown_name = written["model"].get("unk_token") or _unigram_unknown(written["model"])
     except Exception as error:  # the library raises bare Exception on a damaged file
         raise GroundupError("bad-tokenizer", f"{path} cannot be read: {error}", fix) from None

@@ -9,7 +9,6 @@ One task packs a few of the corpus's files. A finished task is kept in lab/unfin
 packing that was interrupted goes on with the tasks that are missing.
 """
 
-import json
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -26,8 +25,9 @@ from groundup.console import progress, say
 from groundup.data.corpus import texts
 from groundup.data.finish import SPLITS
 from groundup.errors import GroundupError
+from groundup.store.arrays import open_array, save_array
 from groundup.store.artifacts import Artifact, identify, make
-from groundup.store.files import damage, fsync, save_array, sha256, write_json
+from groundup.store.files import Unreadable, damage, fsync, read_json, sha256, write_json
 from groundup.tokens.encoders import Encode, choose
 from groundup.tokens.encoding import FILE, Encoding, open_tokenizer
 
@@ -123,7 +123,7 @@ def _tasks(corpus: Artifact, source: str, split: str) -> list[Task]:
 def _finished(work: Path, task: Task) -> Count | None:
     """What an earlier attempt packed, where all of it is as it was written."""
     try:
-        done = Count(**json.loads((work / f"{task.name}.json").read_bytes()))
+        done = Count(**read_json(work / f"{task.name}.json"))
         return None if damage(work, done.files) else done
     except (OSError, ValueError, TypeError, KeyError):
         return None
@@ -218,9 +218,6 @@ def _shards(directory: Path, source: str, split: str) -> list[Path]:
 
 def _open(path: Path) -> np.ndarray:
     try:
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
-        if array.ndim != 1 or array.dtype not in (np.uint16, np.uint32, DOCUMENT):
-            raise ValueError(f"it holds {array.dtype} in {array.ndim} dimensions")
-    except (OSError, ValueError, EOFError) as error:
-        raise GroundupError("artifact-damaged", f"{path} cannot be read: {error}", f"delete {path.parent}") from None
-    return array
+        return open_array(path, (np.uint16, np.uint32, DOCUMENT))
+    except Unreadable as error:
+        raise GroundupError("artifact-damaged", f"{path} {error}", f"delete {path.parent}") from None

@@ -1,6 +1,5 @@
 """The tokenizer of a recipe: learned from a sample of the mix, or taken over from elsewhere."""
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,8 +8,8 @@ from groundup.console import progress
 from groundup.data.corpus import texts
 from groundup.errors import GroundupError
 from groundup.recipe import schema
-from groundup.store.artifacts import Artifact, load, make
-from groundup.store.files import sha256, write_atomic, write_json
+from groundup.store.artifacts import Artifact, load, make, read_manifest
+from groundup.store.files import Unreadable, sha256, write_atomic, write_json
 from groundup.store.runs import Run
 from groundup.tokens.encoding import CONFIG, END, FILE, PAD, Encoding, open_tokenizer
 from groundup.tokens.kinds import learn
@@ -98,8 +97,11 @@ def _existing(use: str, lab: Path) -> Artifact:
         raise GroundupError("bad-tokenizer", what, "`groundup ls` lists the runs")
     content = sha256(path)
     for manifest in sorted((lab / "artifacts").glob("tokenizer-*/manifest.json")):
-        known = json.loads(manifest.read_bytes())
-        if known["files"][FILE]["sha256"] == content:
+        try:
+            known = read_manifest(manifest.parent)["files"].get(FILE, {})
+        except Unreadable:
+            continue  # whoever needs that one will hear of it
+        if known.get("sha256") == content:
             return load(manifest.parent)  # the same bytes: what was packed with it stays usable
     encoding = open_tokenizer(path)
 

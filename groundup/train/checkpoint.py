@@ -5,7 +5,6 @@ state.json (step, validation bpb, scaler, micro-batch, seconds), and MANIFEST.js
 file's size and SHA-256. Nothing in it is ever unpickled.
 """
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,8 +18,9 @@ from groundup.console import say
 from groundup.errors import GroundupError
 from groundup.model.config import ModelConfig
 from groundup.model.transformer import Transformer
-from groundup.store.files import damage
+from groundup.store.files import Unreadable, damage, read_json
 from groundup.store.runs import Run
+from groundup.store.tensors import check_tensors
 from groundup.train.sharding import share_out
 
 MANIFEST = "MANIFEST.json"
@@ -90,7 +90,7 @@ def look(path: Path) -> Checkpoint | str:
                 return f"{file} has {file.stat().st_size:,} bytes instead of {size:,}"
         if wrong := damage(path, {name: record[name] for name in SMALL}):
             return wrong
-        state = json.loads((path / "state.json").read_bytes())
+        state = read_json(path / "state.json")
         if wrong := _wrong_state(state, path.name):
             return f"{path / 'state.json'} {wrong}"
         return Checkpoint(path, state)
@@ -104,14 +104,14 @@ def problem(path: Path) -> str | None:
     if isinstance(found, str):
         return found
     try:
-        return damage(path, json.loads((path / MANIFEST).read_bytes())["files"])
+        return damage(path, read_json(path / MANIFEST)["files"])
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         return f"{path} cannot be read ({type(error).__name__}: {error})"
 
 
 def _record(path: Path) -> dict[str, dict[str, Any]] | str:
     try:
-        record = json.loads((path / MANIFEST).read_bytes())["files"]
+        record = read_json(path / MANIFEST)["files"]
         missing = {*LARGE, *SMALL} - record.keys()
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         return f"{path / MANIFEST} cannot be read ({type(error).__name__}: {error})"
@@ -148,7 +148,7 @@ def whole(run: Run) -> tuple[list[Checkpoint], list[str]]:
         if wrong:
             problems.append(wrong)
         else:
-            found.append(Checkpoint(path, json.loads((path / "state.json").read_bytes())))
+            found.append(Checkpoint(path, read_json(path / "state.json")))
     return found, problems
 
 
@@ -228,7 +228,7 @@ def select(run: Run, which: str) -> Checkpoint:
 def load_model(checkpoint: Checkpoint, device: torch.device) -> Transformer:
     """The model of a checkpoint. Raises GroundupError `checkpoint-damaged` if shape and weights do not fit."""
     try:
-        config = ModelConfig(**json.loads((checkpoint.path / "model.json").read_bytes()))
+        config = ModelConfig(**read_json(checkpoint.path / "model.json"))
         model = Transformer(config).to(device)
     except (RuntimeError, TypeError, ValueError, ZeroDivisionError) as error:
         raise _unfit(checkpoint, error) from None
@@ -239,12 +239,12 @@ def load_model(checkpoint: Checkpoint, device: torch.device) -> Transformer:
 def load_weights(checkpoint: Checkpoint, model: Transformer) -> None:
     """Put a checkpoint's weights into a model. Raises GroundupError `checkpoint-damaged` if they do not fit."""
     try:
-        weights = load_file(checkpoint.path / "model.safetensors")
+        weights = _read_tensors(checkpoint.path / "model.safetensors")
         own = dict(model.named_parameters())
         model.load_state_dict(
             {name: share_out(value, own[name]) if name in own else value for name, value in weights.items()}
         )
-    except (RuntimeError, SafetensorError) as error:
+    except (RuntimeError, SafetensorError, Unreadable) as error:
         raise _unfit(checkpoint, error) from None
 
 
@@ -254,4 +254,13 @@ def _unfit(checkpoint: Checkpoint, error: Exception) -> GroundupError:
 
 
 def load_optimizer(checkpoint: Checkpoint) -> dict[str, torch.Tensor]:
-    return load_file(checkpoint.path / "optimizer.safetensors")
+    """The optimizer's tensors by name. Raises GroundupError `checkpoint-damaged`."""
+    try:
+        return _read_tensors(checkpoint.path / "optimizer.safetensors")
+    except (SafetensorError, Unreadable) as error:
+        raise _unfit(checkpoint, error) from None
+
+
+def _read_tensors(path: Path) -> dict[str, torch.Tensor]:
+    check_tensors(path)
+    return load_file(path)

@@ -1,6 +1,5 @@
 """Training longer: a run that begins where another one was."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -8,7 +7,7 @@ from typing import Any
 from groundup.errors import GroundupError
 from groundup.model.config import ModelConfig
 from groundup.recipe.schema import Train
-from groundup.store.files import sha256
+from groundup.store.files import read_json, sha256
 from groundup.store.runs import Run, find
 from groundup.train import checkpoint
 from groundup.train.checkpoint import Checkpoint
@@ -65,7 +64,7 @@ def check(origin: Origin, train: Train, config: ModelConfig, tokenizer_sha256: s
     def refuse(what: str, fix: str) -> None:
         raise GroundupError("cannot-continue", f"{origin.name} {what}", fix)
 
-    theirs = json.loads((origin.checkpoint.path / "model.json").read_bytes())
+    theirs = read_json(origin.checkpoint.path / "model.json")
     ours = config.to_json()
     for key in ours:
         if key not in ("family", "dropout") and theirs.get(key) != ours[key]:
