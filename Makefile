@@ -1,16 +1,19 @@
-# `make demo` and `make test` each do their own set-up and then their job; both reuse what is already there.
+# `make demo`, `make test` and `make faults` each do their own set-up and then their job; all reuse what is already there.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test check clean
+.PHONY: demo test check faults clean
 
 demo: $(STAMP)
 	$(BIN)/groundup run quickstart
 
 test: $(STAMP) check
 	$(BIN)/pytest -n 2
+
+faults: $(STAMP)
+	$(BIN)/python bench/faults.py
 
 check: $(STAMP)
 	$(BIN)/ruff check .

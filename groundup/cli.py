@@ -396,8 +396,11 @@ def _of_system(error: OSError) -> GroundupError | None:
     where = f" ({error.filename})" if error.filename else ""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return GroundupError("disk-full", f"the disk is full{where}", "make room and give the same command again")
-    if error.errno == errno.EIO:
-        return GroundupError("disk-error", f"the disk failed{where}", "look at the disk; --lab names another place")
+    if error.errno == errno.EFBIG:
+        return GroundupError("disk-full", f"a limit on the size of files (ulimit -f) is reached{where}", "raise it")
+    if error.errno in (errno.EIO, errno.ESTALE, errno.ENXIO, errno.ENODEV, errno.ETIMEDOUT):
+        fix = "look at the disk (dmesg) or the connection to it, and give the same command again"
+        return GroundupError("disk-error", f"the disk reports: {error.strerror}{where[:200]}", fix)
     if error.errno in (errno.ENAMETOOLONG, errno.ELOOP, errno.ENOTDIR, errno.EISDIR):
         return GroundupError("no-such-file", f"{error.strerror}{where[:200]}", "check the path")
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):

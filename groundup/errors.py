@@ -154,15 +154,16 @@ CODES: dict[str, Explanation] = {
         "changes out, or begin a new run from the old one's checkpoint with --fork, which its lineage then says. What "
         "decides no weights (feeds, checkpoints, the number of processes, the micro-batch) may be changed at any time.",
     ),
-    "disk-error": Explanation(
-        ENVIRONMENT,
-        "The system reported an error of the disk, while reading or writing. What was finished before is as intact as "
-        "the disk is: `groundup checkpoints RUN --verify` reads every byte. Copy the lab elsewhere before going on.",
-    ),
     "disk-full": Explanation(
         ENVIRONMENT,
         "The disk is full. What was finished before is intact, and what was being written was discarded. Make room "
         "and give the same command again: it goes on where it was.",
+    ),
+    "disk-error": Explanation(
+        ENVIRONMENT,
+        "The operating system could not read or write a file: the disk fails, or the connection to a network disk is "
+        "lost. What was finished before is intact. The same command goes on where it was, once the disk can be used "
+        "again, and in another lab from the beginning.",
     ),
     "not-writable": Explanation(
         ENVIRONMENT,
