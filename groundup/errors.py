@@ -192,6 +192,12 @@ CODES: dict[str, Explanation] = {
         "causes: a "
         "learning rate that is too high, a warm-up that is too short, fp16 where bf16 is to be had.",
     ),
+    "cannot-export": Explanation(
+        USAGE,
+        "A model becomes a checkpoint of another library only where that library has its very architecture: GPT-2 "
+        "(family classic), Qwen3 (family modern) or Llama (modern without qk_norm). With other combinations of "
+        "positions, norm, activation, qk_norm and bias it would be another model. Nothing that exists is overwritten.",
+    ),
     # sampling
     "bad-prompt": Explanation(
         USAGE,
