@@ -193,6 +193,11 @@ CODES: dict[str, Explanation] = {
         "learning rate that is too high, a warm-up that is too short, fp16 where bf16 is to be had.",
     ),
     # evaluation
+    "missing-extra": Explanation(
+        ENVIRONMENT,
+        "What was asked for needs packages that are not installed by default. The message names the extra: "
+        "pip install 'groundup[EXTRA]'.",
+    ),
     "unknown-task": Explanation(
         USAGE,
         "A task is the name of one that groundup knows (blimp, arc_easy, piqa, copa, winograd, winogrande, lambada, "
