@@ -275,20 +275,39 @@ def eval(
         list[str] | None,
         Parameter(help="valid, test or train; may be repeated (default: valid and test).", negative=""),
     ] = None,
+    task: Annotated[
+        list[str] | None,
+        Parameter(
+            help="blimp, wikitext, arc_easy, piqa, copa, winograd, winogrande, lambada, one of groundup's suites "
+            "(grammar ...), a jsonl file of items, or NAME=PATH for a known task's files; may be repeated.",
+            negative="",
+        ),
+    ] = None,
+    text: Annotated[
+        list[str] | None,
+        Parameter(help="A file, folder or glob of text, or a corpus artifact; may be repeated.", negative=""),
+    ] = None,
+    lm_eval: Annotated[
+        list[str] | None,
+        Parameter(help="A task of lm-eval (extra: eval), or a task's yaml file; may be repeated.", negative=""),
+    ] = None,
+    stride: Annotated[
+        int | None, Parameter(help="Windows move on by so many tokens (default: they lie side by side).")
+    ] = None,
+    delimiter: Annotated[str | None, Parameter(help="What separates documents in a --text file.")] = None,
+    column: Annotated[str, Parameter(help="Column of a --text table that holds the text.")] = "text",
     device: Device = "auto",
     lab: Lab = None,
     json: Json = False,
 ) -> None:
-    """Loss, perplexity and bits per byte of a run, by split and source."""
-    from groundup.science.judge import evaluate
-    from groundup.science.summary import score_lines
+    """Judge a run: loss, perplexity and bits per byte of splits and texts, accuracy on tasks."""
+    from groundup.science.evaluation import evaluate, wanted
+    from groundup.science.summary import evaluation_lines
     from groundup.store.runs import find, lab_directory
 
-    splits = split or ["valid", "test"]
-    if wrong := set(splits) - {"train", "valid", "test"}:
-        raise GroundupError("usage", f"there is no split {sorted(wrong)[0]!r}", "the splits are train, valid and test")
-    result = evaluate(find(lab_directory(lab), run), checkpoint, splits, device)
-    _print(result, json, score_lines(result))
+    asked = wanted(split, task, text, lm_eval, stride, delimiter, column)
+    result = evaluate(find(lab_directory(lab), run), checkpoint, asked, device)
+    _print(result, json, evaluation_lines(result))
 
 
 @app.command

@@ -207,6 +207,34 @@ CODES: dict[str, Explanation] = {
         "causes: a "
         "learning rate that is too high, a warm-up that is too short, fp16 where bf16 is to be had.",
     ),
+    # evaluation
+    "missing-extra": Explanation(
+        ENVIRONMENT,
+        "What was asked for needs packages that are not installed by default. The message names the extra: "
+        "pip install 'groundup[EXTRA]'.",
+    ),
+    "unknown-task": Explanation(
+        USAGE,
+        "A task is the name of one that groundup knows (blimp, arc_easy, piqa, copa, winograd, winogrande, lambada, "
+        "wikitext), of one of its own suites, NAME=PATH for a known task's files elsewhere, or a jsonl file of items.",
+    ),
+    "bad-task": Explanation(
+        ENVIRONMENT,
+        "A task's file cannot be used as it is: it holds no item, or an item without a right answer, with fewer than "
+        "two options, with an empty one, with options that are all alike, or with one that is longer than the model's "
+        'context. An item is one JSON object a line: {"context": "...", "options": ["...", "..."], "gold": 0}.',
+    ),
+    "not-finite": Explanation(
+        DIVERGED,
+        "The model's output is infinite or not-a-number somewhere, so no score of it would mean anything. Its weights "
+        "are damaged, or the training diverged without being stopped.",
+    ),
+    "cannot-export": Explanation(
+        USAGE,
+        "A model becomes a checkpoint of another library only where that library has its very architecture: GPT-2 "
+        "(family classic), Qwen3 (family modern) or Llama (modern without qk_norm). With other combinations of "
+        "positions, norm, activation, qk_norm and bias it would be another model. Nothing that exists is overwritten.",
+    ),
     # sampling
     "bad-prompt": Explanation(
         USAGE,

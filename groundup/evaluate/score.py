@@ -1,29 +1,47 @@
-"""Loss, perplexity and bits per byte of a model on packed text."""
+"""Loss, perplexity and bits per byte of a model on packed text, as sums and document by document."""
 
 import math
-from collections import deque
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
-from groundup.errors import GroundupError
-from groundup.model.attention import document_ids
-from groundup.model.loss import bits_per_byte, perplexity, token_losses
+from groundup.evaluate.windows import side_by_side, sliding, token_nats
+from groundup.model.loss import bits_per_byte, perplexity
 from groundup.model.transformer import Transformer
 from groundup.tokens.encoding import Encoding
-from groundup.tokens.pack import read_documents, read_shards
+from groundup.tokens.pack import DOCUMENT, read_documents, read_shards
 from groundup.train.precision import Device
-
-BATCH_TOKENS = {"cpu": 4096, "mps": 16_384, "cuda": 65_536}  # tokens scored at once: bounded by the logits' memory
-
 
 # A character that the vocabulary cannot spell costs what the model gives for <|unk|>, and then a choice among all of
 # Unicode's 1,112,064 scalar values (the Unicode Standard, D76). So bits per byte are those of a code that gives back
 # the text, and a small alphabet cannot look good by not saying which character it was.
 UNKNOWN_NATS = math.log(1_112_064)
+
+
+@dataclass(frozen=True)
+class Documents:
+    """What each document of a text came to, so that two runs can be compared pair by pair. Arrays of one length."""
+
+    ids: np.ndarray
+    """First 64 bits of the documents' ids, uint64."""
+    nats: np.ndarray
+    tokens: np.ndarray
+    bytes: np.ndarray
+
+    def bpb_error(self) -> float | None:
+        """Standard error of bits per byte over documents; None for fewer than two.
+
+        Of the ratio R = sum y / sum x of nats y to bytes x: sqrt(n / (n - 1) sum (y - R x)^2) / sum x (Cochran 1977,
+        Sampling Techniques, chapter 6, without the correction for a finite population), in bits.
+        """
+        n, size = len(self.nats), int(self.bytes.sum())
+        if n < 2 or not size:
+            return None
+        ratio = self.nats.sum() / size
+        spread = float(((self.nats - ratio * self.bytes) ** 2).sum())
+        return math.sqrt(n / (n - 1) * spread) / size / math.log(2)
 
 
 @dataclass(frozen=True)
@@ -33,77 +51,66 @@ class Score:
     source: str
     nats: float  # sum of -ln p over the text's tokens
     tokens: int
-    bytes: int  # UTF-8 bytes of those tokens
+    bytes: int  # UTF-8 bytes of the text
+    documents: Documents | None = None
 
     def to_json(self) -> dict[str, Any]:
         loss = self.nats / self.tokens
         bpb = bits_per_byte(self.nats, self.bytes)
-        return {"source": self.source, "loss": loss, "ppl": perplexity(loss), "bpb": bpb} | {
-            key: value for key, value in asdict(self).items() if key in ("tokens", "bytes")
-        }
+        about = {"source": self.source, "loss": loss, "ppl": perplexity(loss), "bpb": bpb}
+        return about | {"tokens": self.tokens, "bytes": self.bytes}
 
 
 def pooled(scores: list[Score]) -> Score:
     """All sources as one text. It does not depend on the mix, so runs with different mixes can be compared by it."""
-    return Score("all", sum(s.nats for s in scores), sum(s.tokens for s in scores), sum(s.bytes for s in scores))
+    parts = [score.documents for score in scores if score.documents is not None]
+    joined = None
+    if parts and len(parts) == len(scores):
+        joined = Documents(*(np.concatenate([getattr(part, key) for part in parts]) for key in vars(parts[0])))
+    return Score(
+        "all", sum(s.nats for s in scores), sum(s.tokens for s in scores), sum(s.bytes for s in scores), joined
+    )
 
 
-@torch.no_grad()
 def score(
-    model: Transformer, tokens: np.ndarray, encoding: Encoding, device: Device, source: str, document_mask: bool = False
+    model: Transformer,
+    tokens: np.ndarray,
+    encoding: Encoding,
+    device: Device,
+    source: str,
+    document_mask: bool = False,
+    stride: int | None = None,
+    documents: np.ndarray | None = None,
 ) -> Score:
-    """Score packed documents in windows of the model's context, side by side: each token once.
+    """Score packed documents in windows of the model's context: each token once.
 
     `tokens` (N,) are documents that each finish with the end-of-text token. A token sees what precedes it in its
-    window, or with `document_mask` only what precedes it in its document. Sums are kept in fp64. Unknown characters are
-    in no byte count here: `score_split` knows the text's own. Where memory runs out, fewer windows go side by side.
-    Raises GroundupError `out-of-memory` where one does not fit.
+    window, or with `document_mask` only what precedes it in its document. Windows lie side by side, or move on by
+    `stride` tokens (`windows.sliding`). Sums are kept in fp64. `documents`: records of `pack.DOCUMENT`, which know the
+    text's own bytes; without them unknown characters are in no byte count.
+    Raises GroundupError `out-of-memory`, `not-finite`.
     """
-    was_training = model.training
-    model.eval()
-    context = model.config.context
-    padded = np.concatenate([[encoding.end], np.asarray(tokens, dtype=np.int64)])  # the first is predicted from it
-    lengths = torch.from_numpy(encoding.token_bytes).to(device.device)
-    nats, count, size = 0.0, 0, 0
-    rows = max(1, BATCH_TOKENS[device.device.type] // context)
-    full = (len(padded) - 1) // context
-    groups = deque((start, min(full, start + rows), context) for start in range(0, full, rows))
-    if rest := (len(padded) - 1) % context:
-        groups.append((full, full + 1, rest))
-    while groups:
-        first, last, length = groups.popleft()
-        begin = first * context
-        batch = np.stack([padded[begin + row * context :][: length + 1] for row in range(last - first)])
-        window = torch.from_numpy(batch).to(device.device)
-        targets = window[:, 1:]
-        try:
-            losses = _losses(model, window, encoding.end if document_mask else None, device)
-        except torch.OutOfMemoryError:
-            if last - first == 1:
-                raise GroundupError(
-                    "out-of-memory", f"{device.name} has too little memory to score one window", "another device"
-                ) from None
-            middle = (first + last) // 2
-            groups.extendleft([(middle, last, length), (first, middle, length)])
-            continue
-        text = lengths[targets] > 0
-        if encoding.unknown is not None:
-            unknown = targets == encoding.unknown
-            text |= unknown
-            nats += UNKNOWN_NATS * int(unknown.sum())
-        nats += float(losses[text].double().sum())
-        count += int(text.sum())
-        size += int(lengths[targets].sum())
-    model.train(was_training)
-    return Score(source, nats, count, size)
+    flat = np.concatenate([[encoding.end], np.asarray(tokens, dtype=np.int64)])
+    count, context = len(tokens), model.config.context
+    windows = sliding(0, count, context, stride) if stride else side_by_side(0, count, context)
+    nats = token_nats(model, flat, windows if count else [], device, encoding.end if document_mask else None)
+    values, text = text_nats(nats, flat[1:], encoding)
+    size, by_document = int(encoding.token_bytes[flat[1:]].sum()), None
+    if documents is not None:
+        starts = documents["start"].astype(np.int64)
+        nats_of, tokens_of = np.add.reduceat(values, starts), np.add.reduceat(text.astype(np.int64), starts)
+        by_document = Documents(documents["id"], nats_of, tokens_of, documents["bytes"].astype(np.int64))
+        size = int(documents["bytes"].sum())
+    return Score(source, float(values.sum()), int(text.sum()), size, by_document)
 
 
-def _losses(model: Transformer, window: torch.Tensor, end: int | None, device: Device) -> torch.Tensor:
-    """-ln p of each token of windows (B, T + 1) but the first, (B, T); end: what keeps documents apart, if it does."""
-    documents = None if end is None else document_ids(window[:, :-1], end)
-    with device.autocast():
-        logits = model(window[:, :-1], documents)
-    return token_losses(logits, window[:, 1:])
+def text_nats(nats: np.ndarray, tokens: np.ndarray, encoding: Encoding) -> tuple[np.ndarray, np.ndarray]:
+    """What each token costs in nats, float64, and whether it counts: special tokens cost nothing, <|unk|> more."""
+    text = encoding.token_bytes[tokens] > 0
+    if encoding.unknown is None:
+        return np.where(text, nats, 0.0).astype(np.float64), text
+    unknown = tokens == encoding.unknown
+    return np.where(text | unknown, nats, 0.0).astype(np.float64) + UNKNOWN_NATS * unknown, text | unknown
 
 
 def score_split(
@@ -115,6 +122,7 @@ def score_split(
     device: Device,
     document_mask: bool = False,
     limit: int | None = None,
+    stride: int | None = None,
 ) -> list[Score]:
     """A score for each source that has text in the split, and their pool; empty if none has.
 
@@ -122,16 +130,16 @@ def score_split(
     """
     scores = []
     for source in sources:
-        tokens, size = _first_documents(shards, source, split, limit)
-        if size:
-            scored = score(model, tokens, encoding, device, source, document_mask)
-            scores.append(replace(scored, bytes=size))
+        tokens, documents = _first_documents(shards, source, split, limit)
+        if len(documents):
+            scores.append(score(model, tokens, encoding, device, source, document_mask, stride, documents))
     return [*scores, pooled(scores)] if scores else []
 
 
-def _first_documents(shards: Path, source: str, split: str, limit: int | None) -> tuple[np.ndarray, int]:
-    """(tokens, bytes of text) of the documents that `limit` bytes hold, at least one; None: of all."""
-    parts, size = [np.empty(0, np.uint16)], 0
+def _first_documents(shards: Path, source: str, split: str, limit: int | None) -> tuple[np.ndarray, np.ndarray]:
+    """(tokens, their records) of the documents that `limit` bytes of text hold, at least one; None: of all."""
+    parts, records = [np.empty(0, np.uint16)], [np.empty(0, DOCUMENT)]
+    size = start = 0
     for tokens, documents in zip(
         read_shards(shards, source, split), read_documents(shards, source, split), strict=True
     ):
@@ -140,7 +148,11 @@ def _first_documents(shards: Path, source: str, split: str, limit: int | None) -
         if keep == 0 and size == 0 and len(ends):
             keep = 1
         parts.append(tokens[: documents["start"][keep] if keep < len(ends) else None])
+        mine = documents[:keep].copy()
+        mine["start"] += np.uint64(start)
+        records.append(mine)
+        start += len(tokens)
         size = int(ends[keep - 1]) if keep else size
         if keep < len(ends):
             break
-    return np.concatenate(parts), size
+    return np.concatenate(parts), np.concatenate(records)

@@ -255,6 +255,8 @@ class Train(Part):
 
 class Evaluate(Part):
     splits: list[Literal["valid", "test"]] = ["valid", "test"]
+    tasks: list[Annotated[str, Field(min_length=1)]] = []
+    """Tasks at the end of a run, as `groundup eval --task` takes them: blimp, wikitext, grammar, a jsonl file ..."""
 
 
 class Sample(Part):

@@ -324,9 +324,11 @@ def _create(found: Run, recipe: Recipe, inputs: Inputs, device: "Device", origin
 
 def _finish(found: Run, recipe: Recipe, step: int, why: str | None) -> None:
     """Final evaluation and samples of the best checkpoint, and the report."""
-    from groundup.science.judge import evaluate, sample
+    from groundup.science.evaluation import Wanted, evaluate
+    from groundup.science.judge import sample
 
-    evaluate(found, "best", list(recipe.evaluate.splits))
+    wanted = Wanted(splits=list(recipe.evaluate.splits), tasks=list(recipe.evaluate.tasks))
+    evaluate(found, "best", wanted)
     for row in sample(found, "best", recipe.sample):
         found.log_samples(row | {"checkpoint": "final"})
     found.log_event("finished", step=step, because=why)

@@ -103,23 +103,70 @@ def mixture_lines(rows: list[dict[str, Any]]) -> list[str]:
     return lines
 
 
-def score_lines(result: dict[str, Any]) -> list[str]:
-    known = all("entropy_bpb" in row for row in result["scores"])
+def evaluation_lines(result: dict[str, Any]) -> list[str]:
+    """The tables of an evaluation (`science.evaluation.evaluate`)."""
+    lines = [f"{result['run']} {result['checkpoint']}"]
+    if "settings" in result:
+        lines += score_lines(result["scores"], result["settings"])
+    for part in result["evaluations"]:
+        rows = part["results"]
+        if "text" in part:
+            lines += ["", f"text {part['text']}", *score_lines(rows, part["settings"])]
+        else:
+            lines += ["", *_task_lines(part)]
+    return lines
+
+
+def score_lines(scores: list[dict[str, Any]], settings: dict[str, Any]) -> list[str]:
+    if not scores:
+        return ["no text in these splits"]
+    known = all("entropy_bpb" in row for row in scores)
     rows = [
         {
-            "split": row["split"],
+            **({"split": row["split"]} if "split" in row else {}),
             "source": row["source"],
             "bpb": round(row["bpb"], 4),
+            "±": None if row["bpb_se"] is None else round(row["bpb_se"], 4),
             **({"entropy": round(row["entropy_bpb"], 4)} if known else {}),
             "ppl": round(row["ppl"], 2),
             "loss": round(row["loss"], 4),
             "tokens": row["tokens"],
             "documents": row["documents"],
+            "trained on": _yes(row["trained_on"]),
         }
-        for row in result["scores"]
+        for row in scores
     ]
-    note = "ppl and loss are per token: they compare only within one tokenizer"
-    return [f"{result['run']} {result['checkpoint']}", *(table(rows) if rows else ["no text in these splits"]), note]
+    windows = f"windows of {settings['context']:,} tokens, {settings['windows']}"
+    if settings["document_mask"]:
+        windows += "; a token sees its own document alone"
+    note = "ppl and loss are per token: they compare only within one tokenizer. ± is the standard error over documents"
+    return [*table(rows), windows, note]
+
+
+def _yes(value: bool | None) -> str:
+    return "unknown" if value is None else "yes" if value else "no"
+
+
+def _task_lines(part: dict[str, Any]) -> list[str]:
+    task, rows = part["task"], part["results"]
+    head = f"{task['name']}, version {task['version']}"
+    if "by" in task:
+        return [f"{head}, by {task['by']}", *(f"{key}: {value}" for row in rows for key, value in row.items())]
+    seen = "" if part["trained_on"] is False else f"; trained on: {_yes(part['trained_on'])}"
+    if task["kind"] == "perplexity":
+        return [head + seen, *table([{key: value for key, value in row.items() if key != "nats"} for row in rows])]
+    shown = [row for row in rows if row["level"] != "paradigm"]  # of which BLiMP has 67; the record has them all
+    lines = [head + seen, *table(shown)]
+    if "baselines" in part:
+        others = ", ".join(
+            f"by {name} {row['accuracy']:.4f}" if name != "none" else f"by the sum {row['accuracy']:.4f}"
+            for name, row in part["readings"].items()
+        )
+        lines += [f"log-probabilities compared {others}; the table: {part['settings']['reading']}"]
+        lines += ["scorers without a model: " + ", ".join(f"{key} {one:.4f}" for key, one in part["baselines"].items())]
+    if part["contexts_cut"]:
+        lines.append(f"{part['contexts_cut']:,} contexts were longer than the model's and lost their beginning")
+    return lines
 
 
 def summarise(run: Run) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from groundup.model.size import parameters
 from groundup.recipe import schema
 from groundup.recipe.load import Resolved, validate
 from groundup.science import pipeline
-from groundup.science.judge import evaluate
+from groundup.science.evaluation import Wanted, evaluate
 from groundup.science.pipeline import Inputs
 from groundup.store.artifacts import Artifact
 from groundup.store.runs import Run
@@ -186,7 +186,7 @@ def _results(runs: list[Run], recipe: schema.Recipe, variant: Variant, of_bytes:
     """Bits per byte of the whole validation split by source, over the seeds; the model and the text that it saw."""
     scores: dict[str, list[float]] = {}
     for run in runs:
-        for row in evaluate(run, "best", ["valid"])["scores"]:
+        for row in evaluate(run, "best", Wanted(splits=["valid"]))["scores"]:
             scores.setdefault(row["source"], []).append(row["bpb"])
     config = configure(recipe.model, variant.vocab_size)
     train = recipe.train

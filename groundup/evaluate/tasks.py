@@ -1,0 +1,158 @@
+"""Tasks by name or from a file: their items, and the hashes that say exactly which they are."""
+
+import difflib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import cache
+from importlib.resources import files as resource
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from groundup.data.download import Corpus, fetch
+from groundup.data.sources import expand
+from groundup.errors import GroundupError
+from groundup.evaluate.choice import Item
+from groundup.evaluate.formats import item_of
+from groundup.store.files import digest, sha256
+
+
+@dataclass(frozen=True)
+class Task:
+    name: str
+    version: int
+    kind: str
+    """choice, or cloze: a continuation that is to be guessed."""
+    reading: str
+    """Which reading of the log-probabilities is the headline: none, token or byte."""
+    items: list[Item]
+    about: dict[str, Any]
+    """What identifies it: files with their hashes, and how rows became text."""
+
+    @property
+    def sha256(self) -> str:
+        return digest([self.version, self.reading, self.about])
+
+
+@cache
+def known() -> dict[str, Any]:
+    """tasks.yaml."""
+    return yaml.safe_load((resource("groundup.evaluate") / "tasks.yaml").read_text(encoding="utf-8"))
+
+
+SUITES = resource("groundup.evaluate") / "suites"
+
+
+def suites() -> dict[str, Path]:
+    """The tasks that come with groundup, by name."""
+    return {path.stem: path for path in sorted(Path(str(SUITES)).glob("*.jsonl"))}
+
+
+def _read_suite(name: str) -> Task:
+    """A task that comes with groundup; it must be what its manifest says. Raises GroundupError `wrong-hash`."""
+    path, manifest = suites()[name], Path(str(SUITES / "manifest.json"))
+    stated = json.loads(manifest.read_bytes()) if manifest.is_file() else {}
+    expected = stated.get("suites", {}).get(name, {}).get("sha256")
+    if expected and sha256(path) != expected:
+        what = f"{path} does not have the SHA-256 in its manifest: its scores would be those of another suite"
+        raise GroundupError("wrong-hash", what, "install groundup again")
+    return replace(_read(name, {}, [path]), version=stated.get("version", 1))
+
+
+def open_task(given: str, mirror: str | None, downloads: Path) -> Task:
+    """The task behind a known name, NAME=PATH for a known task's files elsewhere, a suite's name, or a jsonl file,
+    folder or glob.
+
+    Files whose hashes are those of a known task are that task. Raises GroundupError `unknown-task`, `no-such-file`,
+    `bad-task`, `download-failed`, `wrong-hash`.
+    """
+    name, equals, path = given.partition("=")
+    tasks = known()["tasks"]
+    if name in tasks and equals:
+        return _read(name, tasks[name], expand(path))
+    if given in tasks:
+        return _read(given, tasks[given], _fetch(tasks[given], mirror, downloads))
+    if given in suites():
+        return _read_suite(given)
+    if _exists(given):
+        paths = expand(given)
+        hashes = {sha256(one) for one in paths}
+        for name, task in tasks.items():
+            if hashes == {entry[1] for entry in task["files"].values()}:
+                return _read(name, task, paths)
+        return _read(Path(given).stem, {}, paths)
+    names = [*tasks, "wikitext", *suites()]
+    near = difflib.get_close_matches(given, names, 1)
+    hint = f"did you mean {near[0]!r}?" if near else f"name a jsonl file, or one of: {', '.join(names)}"
+    raise GroundupError("unknown-task", f"{given[:200]!r} is no task and no file", hint)
+
+
+def _exists(given: str) -> bool:
+    try:
+        return Path(given).expanduser().exists() or any(sign in given for sign in "*?[") or "/" in given
+    except (OSError, ValueError):  # too long a name, or a NUL in it
+        return False
+
+
+def _fetch(task: dict[str, Any], mirror: str | None, downloads: Path) -> list[Path]:
+    records = [{"name": name, "bytes": size, "sha256": sha} for name, (size, sha) in task["files"].items()]
+    repository = task["repository"] if mirror else f"{task['repository']}/{task['commit']}"
+    corpus = Corpus(repository, task["commit"], {"test": records}, downloads)
+    return fetch(corpus, mirror or known()["origin"])["test"]
+
+
+def _read(name: str, settings: dict[str, Any], paths: list[Path]) -> Task:
+    shapes, items = set[str](), list[Item]()
+    if not settings and _is_blimp(paths):
+        name, settings = "blimp", known()["tasks"]["blimp"]
+    templates: dict[str, str] = {key: settings[key] for key in ("context", "option") if key in settings}
+    for path in paths:
+        for number, row in _rows(path):
+            id = f"{path.stem}:{row.get('pairID', number)}"
+            try:
+                shape, item = item_of(row, id, **templates, alike=bool(settings))
+            except (ValueError, TypeError, AttributeError) as error:
+                raise _bad(f"{path}, line {number}: {error}") from None
+            except KeyError as error:
+                raise _bad(f"{path}, line {number}: it has no {error.args[0]!r}") from None
+            shapes.add(shape)
+            items.append(item)
+    if not items:
+        raise _bad(f"{paths[0]} holds no item")
+    kinds = {"cloze" if shape in ("cloze", "lambada") else "choice" for shape in shapes}
+    if len(kinds) > 1:
+        raise _bad(f"{paths[0]}: some of its items are choices, and some are to be guessed")
+    about = {"files": [[path.name, sha256(path)] for path in paths], "shapes": sorted(shapes), **templates}
+    return Task(name, settings.get("version", 1), kinds.pop(), settings.get("reading", "none"), items, about)
+
+
+def _is_blimp(paths: list[Path]) -> bool:
+    """Whether the first row is a pair of BLiMP's: parts of it are to be read as the whole is."""
+    first = next((row for path in paths for _, row in _rows(path)), {})
+    return {"sentence_good", "sentence_bad"} <= first.keys()
+
+
+def _rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """(line number, row) of a jsonl file."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise _bad(f"{path} is not UTF-8 text ({error.reason})") from None
+    except OSError as error:
+        raise GroundupError("no-such-file", f"{path} cannot be read: {error.strerror}", "check the path") from None
+    for number, line in enumerate(text.split("\n"), 1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            raise _bad(f"{path}, line {number}: not JSON ({error})") from None
+        if not isinstance(row, dict):
+            raise _bad(f"{path}, line {number}: not a JSON object")
+        yield number, row
+
+
+def _bad(what: str) -> GroundupError:
+    return GroundupError("bad-task", what, "mend or remove it; `groundup explain bad-task` shows an item")
