@@ -192,6 +192,19 @@ CODES: dict[str, Explanation] = {
         "causes: a "
         "learning rate that is too high, a warm-up that is too short, fp16 where bf16 is to be had.",
     ),
+    # evaluation
+    "bad-items": Explanation(
+        ENVIRONMENT,
+        "A file of choice items or prompts cannot be used: a line is not a JSON object with id, suite, phenomenon, "
+        "context, options and gold, an id stands twice, fewer than two options differ, or gold names none of them. An "
+        "item that is passed over would change the score, so none is.",
+    ),
+    "unknown-suite": Explanation(USAGE, "There is no suite or prompt set of that name in groundup."),
+    "training-text": Explanation(
+        USAGE,
+        "Choice items are made from held-out text only. A model has seen its training text, so what it makes of items "
+        "from there says nothing of what it learned.",
+    ),
     # sampling
     "bad-prompt": Explanation(
         USAGE,
