@@ -1,0 +1,123 @@
+"""Items of choice tasks: a context, several ways to go on, and which of them is right.
+
+One JSON object a line: `id`, `suite`, `phenomenon`, `context`, `options`, `gold`, and perhaps `source` and `note`. An
+option goes on where the context ends, exactly as written: the space between them belongs to the option. For minimal
+pairs the context may be empty and the options whole sentences.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from groundup.errors import GroundupError
+
+REQUIRED = {"id": str, "suite": str, "phenomenon": str, "context": str, "options": list, "gold": int}
+OPTIONAL = {"source": str, "note": str}
+
+
+@dataclass(frozen=True)
+class Item:
+    id: str
+    suite: str
+    phenomenon: str
+    context: str
+    options: tuple[str, ...]
+    gold: int  # index of the right option
+    source: str | None = None
+    note: str | None = None
+
+    @property
+    def texts(self) -> list[str]:
+        """The whole text of each option, the context before it."""
+        return [self.context + option for option in self.options]
+
+    def to_line(self) -> str:
+        row = {key: value for key, value in asdict(self).items() if value is not None}
+        return json.dumps(row, ensure_ascii=False) + "\n"
+
+
+def read_items(path: Path) -> list[Item]:
+    """The items of a file, checked. Raises GroundupError `no-such-file`, `bad-items`."""
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise GroundupError("no-such-file", f"{path} cannot be read: {error.strerror}", "check the path") from None
+    return parse(data, str(path))
+
+
+def parse(data: bytes, name: str) -> list[Item]:
+    """The items in the bytes of a file called `name`, checked. Raises GroundupError `bad-items`."""
+    try:
+        text = data.decode()
+    except UnicodeDecodeError as error:
+        line = data[: error.start].count(b"\n") + 1
+        raise _bad(f"{name}, line {line}", "is not UTF-8", "save the file as UTF-8") from None
+    items: list[Item] = []
+    places: dict[str, int] = {}
+    for number, row in enumerate(text.split("\n"), 1):
+        if not row.strip():
+            continue
+        item = _item(row, f"{name}, line {number}")
+        if item.id in places:
+            what = f"has the id {item.id!r} of line {places[item.id]}"
+            raise _bad(f"{name}, line {number}", what, "give each item an id of its own")
+        places[item.id] = number
+        items.append(item)
+    if not items:
+        raise _bad(name, "holds no item", "one JSON object a line")
+    return items
+
+
+def _item(line: str, where: str) -> Item:
+    try:
+        row = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise _bad(where, f"is not JSON ({error})", "one JSON object a line") from None
+    if not isinstance(row, dict):
+        raise _bad(where, "is not a JSON object", "one JSON object a line")
+    _check_keys(row, where)
+    options: list[str] = row["options"]
+    gold: int = row["gold"]
+    if not all(isinstance(option, str) and option.strip() for option in options):
+        raise _bad(where, "has an option that is not text, or empty", "write each option as text")
+    if len(options) < 2:
+        raise _bad(where, f"has {len(options)} option", "an item needs at least two options")
+    if len(set(options)) == 1:
+        raise _bad(where, "has options that are all equal", "write options that differ")
+    if len(set(options)) < len(options):
+        twice = next(option for option, count in Counter(options).items() if count > 1)
+        raise _bad(where, f"has the option {twice!r} twice", "write options that differ")
+    if not 0 <= gold < len(options):
+        what = f"has gold {gold}, but options 0 to {len(options) - 1}"
+        raise _bad(where, what, "gold counts the options from 0")
+    try:
+        json.dumps(row, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        raise _bad(where, "holds half of a surrogate pair", "write the character itself") from None
+    return Item(**{**row, "options": tuple(options)})
+
+
+def _check_keys(row: dict[str, Any], where: str) -> None:
+    for key, kind in (REQUIRED | OPTIONAL).items():
+        if key not in row:
+            if key in REQUIRED:
+                raise _bad(where, f"has no {key!r}", f"an item has {', '.join(REQUIRED)}")
+        elif not isinstance(row[key], kind) or isinstance(row[key], bool):
+            what = f"has {key} = {row[key]!r}, which is no {kind.__name__}"
+            raise _bad(where, what, f"write a {kind.__name__}")
+    if unknown := row.keys() - REQUIRED.keys() - OPTIONAL.keys():
+        known = ", ".join(REQUIRED | OPTIONAL)
+        raise _bad(where, f"has the unknown key {min(unknown)!r}", f"known keys: {known}")
+
+
+def chance(items: Iterable[Item]) -> float:
+    """Expected accuracy of guessing: the mean of one over the number of options."""
+    shares = [1 / len(item.options) for item in items]
+    return sum(shares) / len(shares)
+
+
+def _bad(where: str, what: str, fix: str) -> GroundupError:
+    return GroundupError("bad-items", f"{where} {what}", fix)
