@@ -46,7 +46,7 @@ class Written:
 def judge_texts(
     run: Run, which: str, sets: Sequence[str], per_prompt: int, given: dict[str, Any], device: str = "auto"
 ) -> dict[str, Any]:
-    """Texts of a checkpoint and their statistics, also written to evaluations/generation-STEP.json and .jsonl.
+    """Texts of a checkpoint and their statistics, also written to evaluations/CHECKPOINT.generation.json and .jsonl.
 
     sets: names or files of prompts; none: groundup's own, all of them. given: what is not as the recipe samples. Raises
     GroundupError `no-checkpoint`, `artifact-damaged`, `text-too-short`, `no-such-file`, `bad-file`, `bad-prompt`,
@@ -61,11 +61,10 @@ def judge_texts(
     written = [_written(row, prompts[number // per_prompt], encoding) for number, row in enumerate(rows)]
     say(f"texts: written in {time.monotonic() - begun:.1f} s; comparing them with the training text")
     measured = _measure(run, shards, encoding, written, options.max_tokens, options.seed)
-    stem = f"generation-{checkpoint.path.name}"
+    stem = f"{checkpoint.path.name}.generation"
     settings = options.model_dump(exclude={"prompts"}) | {"per_prompt": per_prompt}
     result = {
-        "task": "generation",
-        "version": generation.VERSION,
+        "task": {"name": "generation", "version": generation.VERSION, "kind": "generation"},
         "run": run.name,
         "checkpoint": checkpoint.path.name,
         "step": checkpoint.step,
@@ -92,7 +91,7 @@ def _prompts(run: Run, sets: Sequence[str]) -> list[Prompt]:
 
 def _written(row: dict[str, Any], prompt: Prompt, encoding: Encoding) -> Written:
     text = row["text"].removeprefix(prompt.prompt)
-    return Written(prompt, row["seed"], text, row["finished"], np.array(encoding.encode(text), np.int64))
+    return Written(prompt, row["seed"], text, row["ended"] == "end", np.array(encoding.encode(text), np.int64))
 
 
 @dataclass(frozen=True)
