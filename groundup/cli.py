@@ -347,6 +347,40 @@ def sample(
 
 
 @app.command
+def texts(
+    run: RunName,
+    *,
+    prompts: Annotated[
+        list[str] | None,
+        Parameter(
+            help="A set of groundup's own, or a file (.jsonl, or a prompt a line); may be repeated.", negative=""
+        ),
+    ] = None,
+    per_prompt: Annotated[int, Parameter(help="Texts for each prompt.")] = 3,
+    temperature: Annotated[float | None, Parameter(help="0 takes the likeliest token each time.")] = None,
+    top_k: Annotated[int | None, Parameter(help="Draw from the k likeliest tokens; 0: all.")] = None,
+    top_p: Annotated[float | None, Parameter(help="Draw from the likeliest tokens that reach p; 1: all.")] = None,
+    max_tokens: Annotated[int | None, Parameter(help="Longest continuation in tokens.")] = None,
+    seed: Annotated[int | None, Parameter(help="Of the first text; the next ones count on.")] = None,
+    checkpoint: Which = "best",
+    device: Device = "auto",
+    lab: Lab = None,
+    json: Json = False,
+) -> None:
+    """Let a run write many texts, and measure what they repeat, vary and copy beside held-out human text."""
+    from groundup.science.summary import text_lines
+    from groundup.science.texts import judge_texts
+    from groundup.store.runs import find, lab_directory
+
+    if per_prompt < 1:
+        raise GroundupError("usage", "--per-prompt is 1 or more", "leave it out for 3")
+    given = {"temperature": temperature, "top_k": top_k, "top_p": top_p, "max_tokens": max_tokens, "seed": seed}
+    given = {key: value for key, value in given.items() if value is not None}
+    result = judge_texts(find(lab_directory(lab), run), checkpoint, prompts or [], per_prompt, given, device)
+    _print(result, json, text_lines(result))
+
+
+@app.command
 def report(run: RunName, *, lab: Lab = None, json: Json = False) -> None:
     """Write a run's report.html anew, also while it trains."""
     from groundup.science.run_report import write

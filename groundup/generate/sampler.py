@@ -35,6 +35,11 @@ def complete(model: Transformer, encoding: Encoding, prompt: str, options: Sampl
 
     Beyond the context the model sees the last `context` tokens. Raises GroundupError `bad-prompt`.
     """
+    return _write(model, encoding, prompt, options, device)[0]
+
+
+def _write(model: Transformer, encoding: Encoding, prompt: str, options: Sample, device: Device) -> tuple[str, str]:
+    """The text, and what ended it."""
     context = model.config.context
     if not prompt.isprintable() and any("\ud800" <= character <= "\udfff" for character in prompt):
         raise GroundupError("bad-prompt", "the prompt is not valid Unicode text", "type it in UTF-8")
@@ -45,6 +50,7 @@ def complete(model: Transformer, encoding: Encoding, prompt: str, options: Sampl
     was_training = model.training
     model.eval()
     random = torch.Generator().manual_seed(options.seed)  # on the CPU: the same draws on every device
+    ended = "length"
     for _ in range(options.max_tokens):
         window = torch.tensor([ids[-context:]], device=device.device)
         with device.autocast():
@@ -56,14 +62,16 @@ def complete(model: Transformer, encoding: Encoding, prompt: str, options: Sampl
             admitted = filter_logits(logits, options.temperature, options.top_k, options.top_p)
             token = int(torch.multinomial(admitted.softmax(-1), 1, generator=random))
         if token == encoding.end:
+            ended = "end"
             break
         ids.append(token)
     model.train(was_training)
-    return encoding.decode(ids)
+    return encoding.decode(ids), ended
 
 
 def complete_all(model: Transformer, encoding: Encoding, options: Sample, device: Device) -> list[dict[str, Any]]:
-    """A row for each prompt of `options`, with its text and settings.
+    """A row for each prompt of `options`, with its text, its settings, and what ended the text: `end`, the model
+    itself, or `length`, the limit.
 
     The second prompt is drawn with the seed after the first's, and so on: equal draws make texts look alike.
     """
@@ -71,6 +79,6 @@ def complete_all(model: Transformer, encoding: Encoding, options: Sample, device
     rows = []
     for number, prompt in enumerate(options.prompts):
         mine = options.model_copy(update={"seed": options.seed + number})
-        text = complete(model, encoding, prompt, mine, device)
-        rows.append({"prompt": prompt, "text": text, **settings, "seed": mine.seed})
+        text, ended = _write(model, encoding, prompt, mine, device)
+        rows.append({"prompt": prompt, "text": text, **settings, "seed": mine.seed, "ended": ended})
     return rows

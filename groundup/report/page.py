@@ -91,12 +91,13 @@ class Plots:
 
 @dataclass(frozen=True)
 class Passage:
-    """A piece of running text; `lead` is its beginning, set apart."""
+    """A piece of running text; `lead` is its beginning, set apart. pieces: what follows the text, some of it marked."""
 
     label: str
     lead: str
     text: str
     note: str = ""
+    pieces: "Sequence[Piece]" = ()
 
 
 @dataclass(frozen=True)
@@ -112,7 +113,7 @@ class Passages:
 
 @dataclass(frozen=True)
 class Piece:
-    """A run of words. mark: "" for what both texts have, gone, new, or gap for a note on what is left out."""
+    """A run of words. mark: gone, new, or gap for a note on what is left out of a difference; copied; or ""."""
 
     text: str
     mark: str = ""

@@ -9,7 +9,8 @@ from groundup.report.reading import NOTHING, Folder, Row, finite, in_order, mapp
 
 @dataclass(frozen=True)
 class RunRecord:
-    """What a run directory holds. valid: rows by source, in step order; floors: known entropy by source in bpb."""
+    """What a run directory holds. valid: rows by source, in step order; floors: known entropy by source in bpb.
+    texts: what the latest checkpoint wrote of all that wrote texts."""
 
     name: str
     recipe_text: str
@@ -22,6 +23,7 @@ class RunRecord:
     samples: list[Row]
     events: list[Row]
     evaluations: list[Row]
+    texts: list[Row]
     floors: dict[str, float]
     notes: list[str]
 
@@ -37,6 +39,7 @@ def read(run_dir: pathlib.Path) -> RunRecord:
             by_source.setdefault(words(row, "source", "all"), []).append(row)
     valid = {source: rows for source in sorted(by_source) if (rows := in_order(by_source[source], "step"))}
     scored = {source: number(rows[-1], "bytes") for source, rows in valid.items()}
+    written = sorted(run_dir.glob("evaluations/*.generation.jsonl"))
     return RunRecord(
         name=words(lineage, "run") or run_dir.resolve().name,
         recipe_text=recipe_text,
@@ -49,6 +52,7 @@ def read(run_dir: pathlib.Path) -> RunRecord:
         samples=folder.rows("samples.jsonl"),
         events=folder.rows("events.jsonl"),
         evaluations=[folder.table(f"evaluations/{p.name}") for p in sorted(run_dir.glob("evaluations/*.json"))],
+        texts=folder.rows(f"evaluations/{written[-1].name}") if written else [],
         floors=known_entropy(mapping(corpus, "counts"), "valid", scored),
         notes=list(dict.fromkeys(folder.notes)),
     )

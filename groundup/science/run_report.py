@@ -21,15 +21,15 @@ from groundup.report.reading import (
     spread,
     words,
 )
-from groundup.science.run_record import RunRecord, known_entropy, read
+from groundup.science.evaluation_report import BPB, NATS, ROWS, evaluations
+from groundup.science.run_record import RunRecord, read
 from groundup.store.files import write_atomic
 
-BPB, NATS = "bits per byte", "nats per token"
 SETTLE = 0.03
 EARLY = f" Values in the first {SETTLE:.0%} of the steps may lie above the frame."
 SPLITS = ("train", "valid", "test")
 # Bounds that keep the page of a very long run light; the page says so where one of them cuts.
-SOURCES, PROMPTS, SAMPLES, CHARACTERS, ROWS, RECIPE = 7, 20, 12, 4000, 200, 100_000
+SOURCES, PROMPTS, SAMPLES, CHARACTERS, RECIPE = 7, 20, 12, 4000, 100_000
 
 
 def write(run_dir: pathlib.Path) -> pathlib.Path:
@@ -178,31 +178,6 @@ def passage(row: Row, prompt: str) -> page.Passage:
     label = f"step {units.count(number(row, 'step'))}" + (f", {checkpoint} checkpoint" if checkpoint else "")
     rest = clip(text[len(lead) :], CHARACTERS, "samples.jsonl")
     return page.Passage(label, clip(lead, CHARACTERS, "samples.jsonl"), rest, " · ".join(settings))
-
-
-def evaluations(run: RunRecord) -> list[page.Block]:
-    rows: list[list[str]] = []
-    for one in sorted(run.evaluations, key=lambda one: finite(number(one, "step"), -1), reverse=True):
-        scores = listing(one, "scores")
-        for score in scores:
-            split, source, bpb = words(score, "split"), words(score, "source"), number(score, "bpb")
-            scored = {words(s, "source"): number(s, "bytes") for s in scores if s.get("split") == split}
-            floor = known_entropy(run.corpus, split, scored).get(source, NOTHING)
-            rows.append([words(one, "checkpoint", units.ABSENT), split, source, units.decimals(bpb)])
-            rows[-1] += [units.decimals(ratio(bpb, floor), 3, "×"), units.decimals(number(score, "loss"))]
-            rows[-1] += [units.decimals(number(score, "ppl"), 2), units.count(number(score, "tokens"))]
-            rows[-1] += [units.size(number(score, "bytes")), units.count(number(score, "documents"))]
-    if not rows:
-        return [Text("No evaluation yet.", "absent")]
-    columns = ["checkpoint", "split", "source", BPB, "ratio to known entropy", f"loss, {NATS}", "perplexity per token"]
-    columns += ["tokens", "size", "documents"]
-    if not run.floors:
-        columns, rows = columns[:4] + columns[5:], [row[:4] + row[5:] for row in rows]
-    note = "Loss and perplexity are per token of this tokenizer and cannot be compared across tokenizers; "
-    note += "bits per byte can, and lower is better."
-    if len(rows) > ROWS:
-        note += f" The newest {ROWS:,} of {len(rows):,} scores are shown."
-    return [Table(columns, rows[:ROWS], "lllr", note)]
 
 
 def data(run: RunRecord) -> list[page.Block]:

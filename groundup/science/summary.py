@@ -215,6 +215,40 @@ def outcome(run: Run) -> tuple[dict[str, Any], list[str]]:
     return facts, lines
 
 
+def text_lines(result: dict[str, Any]) -> list[str]:
+    """The statistics of generated texts as a table, and in a line what was compared."""
+    rows = []
+    for row in result["statistics"]:
+        share = row["unit"] == "share"
+        rows.append(
+            {
+                "statistic": row["label"],
+                "model": _estimate(row["model"], share),
+                "human": _estimate(row["human"], share),
+                "so the model": row["meaning"],
+            }
+        )
+    longest = result["longest_copy"]
+    return [
+        f"{result['run']} {result['checkpoint']}: {result['texts']:,} texts, beside {result['human_texts']:,} pieces "
+        "of held-out human text of the same lengths",
+        *table(rows),
+        "± is a 95 % interval by prompt, document or block; of twenty figures one differs so much by chance",
+        f"longest copied span: {longest['model']:,} tokens, in human text {longest['human']:,}",
+        *result["notes"],
+    ]
+
+
+def _estimate(figure: dict[str, Any], share: bool) -> str:
+    """12.3 % ± 1.0, or 1.234 ± 0.100."""
+    if figure["value"] is None:
+        return "-"
+    scale, unit, places = (100, " %", 1) if share else (1, "", 2)
+    half = figure["half_width"]
+    spread = "" if half is None else f" ± {scale * half:.{places}f}"
+    return f"{scale * figure['value']:,.{places}f}{unit}{spread}"
+
+
 def sample_lines(row: dict[str, Any]) -> list[str]:
     return [f'--- "{row["prompt"]}" at step {row["step"]}, seed {row["seed"]}', row["text"], ""]
 
