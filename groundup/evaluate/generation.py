@@ -15,6 +15,7 @@ from groundup.evaluate.words import sentence_lengths, spelled, words
 
 VERSION = 1  # of the definitions: figures of different versions do not compare
 WORDS, BYTES, GROUP = 1000, 8192, 50  # of a block of words, a block to compress, a group of texts for self-BLEU
+NEW = (1, 2, 3, 4, 5, 8)  # lengths of the n-grams that are looked for in the training text
 PARTS = 5  # blocks that the smaller set has at least, so that their spread is known
 
 
@@ -39,40 +40,119 @@ class Blocks:
 
 @dataclass(frozen=True)
 class Statistic:
-    """label: with the sizes of `Blocks`. higher, lower: what a figure clearly above or below that of people means."""
+    """about: what is counted, with the sizes of `Blocks`. higher, lower: what a figure clearly above or below that of
+    people says of the model."""
 
     name: str
     label: str
     unit: str  # "share" of a whole, or what is counted
+    about: str
     higher: str
     lower: str
 
 
+def _by_length(name: str, label: str, about: str, higher: str, lower: str, lengths: Sequence[int]) -> list[Statistic]:
+    kinds = {n: "words" if n == 1 and name != "new" else f"{n}-grams" for n in lengths}
+    return [
+        Statistic(f"{name}_{n}", f"{label} {kind}", "share", about.format(kind=kind, n=n), higher, lower)
+        for n, kind in kinds.items()
+    ]
+
+
 STATISTICS = [
-    *(
-        Statistic(f"repeated_{n}", f"{what} that stood in the text before", "share", "more repetitive", "more varied")
-        for n, what in enumerate(("words", "2-grams", "3-grams", "4-grams"), 1)
+    *_by_length(
+        "repeated",
+        "repeated",
+        "{kind} of a text that stood in it before (seq-rep-{n})",
+        "is more repetitive",
+        "is less repetitive",
+        (1, 2, 3, 4),
     ),
-    Statistic("loops", "texts that end in a loop", "share", "gets stuck in loops", "loops less"),
-    Statistic("loop_onset", "first word of the loop", "word", "loops later", "loops sooner"),
-    *(
-        Statistic(f"distinct_{n}", f"distinct {n}-grams in {{words:,}} words", "share", "more varied", "more uniform")
-        for n in (1, 2, 3)
+    Statistic(
+        "loops",
+        "texts in a loop",
+        "share",
+        "texts that end with a phrase of two words or more, three times or more",
+        "gets stuck in loops",
+        "loops less",
     ),
-    Statistic("self_bleu", "self-BLEU of {texts:,} texts", "share", "texts more alike", "texts less alike"),
-    Statistic("compression", "compression ratio of {bytes:,} bytes", "ratio", "more predictable", "less predictable"),
-    Statistic("types", "distinct words in {plain:,} words", "words", "richer vocabulary", "poorer vocabulary"),
-    Statistic("sentence", "words in a sentence", "words", "longer sentences", "shorter sentences"),
-    Statistic("finished", "texts that end within the limit", "share", "ends sooner", "ends later or never"),
-    Statistic("unknown_words", "words that training lacks", "share", "invents more words", "invents fewer words"),
-    *(
-        Statistic(f"new_{n}", f"{n}-grams of tokens that training lacks", "share", "more novel", "less novel")
-        for n in (1, 2, 3, 4, 5, 8)
+    Statistic(
+        "loop_onset",
+        "onset of the loop",
+        "word",
+        "its first word, of the texts in a loop",
+        "loops later",
+        "loops sooner",
     ),
-    Statistic("longest_copy", "longest copied span of a text", "tokens", "copies longer spans", "copies shorter spans"),
-    Statistic("copied", f"tokens in copied spans of {novelty.COPIED} or more", "share", "copies more", "copies less"),
+    *_by_length(
+        "distinct",
+        "distinct",
+        "distinct {kind} by all in {{words:,}} words (distinct-{n})",
+        "is more varied",
+        "is more uniform",
+        (1, 2, 3),
+    ),
+    Statistic(
+        "self_bleu",
+        "self-BLEU",
+        "share",
+        "BLEU-4 of each text against the others of {texts:,}",
+        "writes texts more alike",
+        "writes texts less alike",
+    ),
+    Statistic(
+        "compression",
+        "compression ratio",
+        "ratio",
+        "{bytes:,} bytes by their number after zlib",
+        "is more predictable",
+        "is less predictable",
+    ),
+    Statistic(
+        "types",
+        "vocabulary",
+        "words",
+        "distinct words in {plain:,}",
+        "has a richer vocabulary",
+        "has a poorer vocabulary",
+    ),
+    Statistic(
+        "sentence",
+        "sentence length",
+        "words",
+        "words by sentences that end",
+        "writes longer sentences",
+        "writes shorter sentences",
+    ),
+    Statistic("finished", "finished texts", "share", "texts that end within the limit", "ends sooner", "ends later"),
+    Statistic(
+        "unknown_words",
+        "unknown words",
+        "share",
+        "words that no training document holds",
+        "invents more words",
+        "invents fewer words",
+    ),
+    *_by_length(
+        "new", "new", "{kind} of tokens that no training document holds", "is more novel", "is less novel", NEW
+    ),
+    Statistic(
+        "longest_copy",
+        "longest copied span",
+        "tokens",
+        "of a text, the longest run of tokens that stands in a training document",
+        "copies longer spans",
+        "copies shorter spans",
+    ),
+    Statistic(
+        "copied",
+        "copied tokens",
+        "share",
+        f"tokens in such runs of {novelty.COPIED} or more",
+        "copies more",
+        "copies less",
+    ),
 ]
-NEW = [int(one.name.removeprefix("new_")) for one in STATISTICS if one.name.startswith("new_")]
 UNCLEAR = "no clear difference"
 
 
@@ -138,7 +218,8 @@ def rows(model: dict[str, Estimate], human: dict[str, Estimate], sizes: Blocks) 
     for one in STATISTICS:
         ours, theirs = model.get(one.name, Estimate(None)), human.get(one.name, Estimate(None))
         if ours.value is not None or theirs.value is not None:
-            facts: dict[str, Any] = {"name": one.name, "label": one.label.format(**vars(sizes)), "unit": one.unit}
+            facts: dict[str, Any] = {"name": one.name, "label": one.label, "unit": one.unit}
+            facts["about"] = one.about.format(**vars(sizes))
             facts |= {"model": ours.to_json(), "human": theirs.to_json(), "meaning": meaning(one, ours, theirs)}
             found.append(facts)
     return found

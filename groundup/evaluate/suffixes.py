@@ -83,7 +83,7 @@ def longest_matches(suffixes: Suffixes, parts: Iterable[np.ndarray], block: int 
     in_texts = np.empty_like(lengths), np.empty_like(places)
     for target, values in zip(in_texts, (lengths, places), strict=True):
         target[suffixes.order] = values
-    ends = np.append(suffixes.starts[1:] - 1, len(suffixes.tokens) - 1)
+    ends = np.append(suffixes.starts, len(suffixes.tokens))[1:] - 1
     spans = [slice(start, end) for start, end in zip(suffixes.starts, ends, strict=True)]
     return Matches([in_texts[0][span] for span in spans], [in_texts[1][span] for span in spans])
 

@@ -81,7 +81,7 @@ def picture(
     svg = Element("svg", box)
     for tick in ticks:
         _line(svg, x(tick), TOP, x(tick), bottom, "var(--line)", 1)
-        _text(svg, measure(float(tick)), x(tick), bottom + 15, "middle")
+        _text(svg, measure(float(tick)).replace(".0 ", " "), x(tick), bottom + 15, "middle")
     y = float(TOP)
     for line, height in zip(seen, heights, strict=True):
         _row(svg, line, y, x, measure)

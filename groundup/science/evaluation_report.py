@@ -29,7 +29,7 @@ def anchors() -> dict[str, list[dict[str, Any]]]:
 
 
 def evaluations(run: RunRecord) -> list[page.Block]:
-    """Whatever of this is there: accuracies, their parts and their course, perplexities, bits per byte, texts."""
+    """Whatever of this is there: accuracies, their parts and their course, perplexities, bits per byte."""
     newest = by_task(run.evaluations)
     chosen = [rows[-1] for rows in newest.values() if headline(rows[-1])][:TASKS]
     plots = [*accuracies(chosen), *phenomena(chosen), *course(newest)]
@@ -37,7 +37,6 @@ def evaluations(run: RunRecord) -> list[page.Block]:
     blocks += published(chosen)
     blocks += perplexities(newest)
     blocks += bits_per_byte(run)
-    blocks += generation(run)
     return blocks or [Text("No evaluation yet.", "absent")]
 
 
@@ -62,11 +61,12 @@ def _lettered(task: str) -> list[tuple[str, dict[str, Any]]]:
 
 def dot(row: Row, label: str, color: int = 0) -> Dot:
     value, error = number(row, "accuracy"), number(row, "se")
-    return Dot(label, value, max(0.0, value - NORMAL_95 * error), min(1.0, value + NORMAL_95 * error), color)
+    half = NORMAL_95 * error
+    return Dot(label, value, max(value - half, 0.0), min(value + half, 1.0), color)  # in this order nan stays nan
 
 
 def percent(value: float) -> str:
-    return f"{round(100 * value, 1):g} %"
+    return f"{100 * value:.1f} %"
 
 
 def accuracies(records: list[Row]) -> list[page.Plot]:

@@ -21,7 +21,7 @@ from groundup.report.reading import (
     spread,
     words,
 )
-from groundup.science.evaluation_report import BPB, NATS, ROWS, evaluations
+from groundup.science.evaluation_report import BPB, NATS, ROWS, evaluations, generation
 from groundup.science.run_record import RunRecord, read
 from groundup.store.files import write_atomic
 
@@ -44,10 +44,12 @@ def write(run_dir: pathlib.Path) -> pathlib.Path:
 def render(run: RunRecord) -> str:
     samples_intro = "What the model wrote on the way, newest first. The prompt is bold; what follows is the model's."
     lineage_intro = "What this run was made from. A shortened hash shows all of itself when pointed at."
+    texts_intro = "What the model repeats, varies and copies when it writes freely; a copied span is marked."
     sections = [
         Section("Curves", curves(run)),
         Section("Samples", samples(run), samples_intro),
         Section("Evaluation", evaluations(run)),
+        *([Section("Generated texts", texts, texts_intro)] if (texts := generation(run)) else []),
         Section("Data", data(run), "How the text became training tokens, from top to bottom."),
         Section("Lineage", lineage(run), lineage_intro),
         Section("Recipe and events", recipe_and_events(run)),

@@ -27,19 +27,20 @@ def statistics(records: list[Row]) -> list[page.Block]:
         if words(row, "unit") == "share"
     ]
     keys = [Key("the model, with its 95 % interval", MODEL), Key("held-out human text", HUMAN)]
-    note = "Near the human dot is good, on either side. What each share is of, the table below says."
-    plots = picture("texts", "Generated texts", "share", note, lines, units.share, keys, (0.0, 1.0))
+    note = "Near human text is good, on either side. What is counted stands in the table."
+    plots = picture("texts", "Beside human text", "share", note, lines, units.share, keys, (0.0, 1.0))
     plots += _course(records)
     blocks: list[page.Block] = [page.Plots(plots)] if plots else []
     if rows:
         blocks.append(_table(newest, rows))
-    blocks += [Text(str(note), "warn") for note in newest.get("notes") or [] if isinstance(note, str)][:5]
+    notes = newest.get("notes")
+    blocks += [Text(note, "warn") for note in notes[:5] if isinstance(note, str)] if isinstance(notes, list) else []
     return blocks
 
 
 def _dot(figure: Row, label: str, color: int) -> Dot:
     value, half = number(figure, "value"), number(figure, "half_width")
-    return Dot(label, value, max(0.0, value - half), min(1.0, value + half), color)
+    return Dot(label, value, max(value - half, 0.0), min(value + half, 1.0), color)  # in this order nan stays nan
 
 
 def _course(records: list[Row]) -> list[page.Plot]:
@@ -64,7 +65,7 @@ def _table(record: Row, rows: list[Row]) -> Table:
         tone = "quiet" if meaning == "no clear difference" else "strong"
         cells: list[str | Cell] = [words(row, "label")]
         cells += [_figure(mapping(row, side), share) for side in ("model", "human")]
-        table.append([*cells, Cell(meaning or units.ABSENT, tone=tone)])
+        table.append([*cells, Cell(meaning or units.ABSENT, tone=tone), Cell(words(row, "about"), tone="quiet")])
     settings = mapping(record, "settings")
     named = ("temperature", "top_k", "top_p", "max_tokens", "seed")
     drawn = ", ".join(f"{key.replace('_', '-')} {words(settings, key)}" for key in named if key in settings)
@@ -76,7 +77,7 @@ def _table(record: Row, rows: list[Row]) -> Table:
         "95 % interval by prompt, document or block. Of twenty figures about one differs so much by chance. N-grams "
     )
     note += "of tokens and copied spans depend on the tokenizer, the others do not."
-    return Table(["statistic", "model", "human text", "so the model"], table, "lrrl", note)
+    return Table(["statistic", "model", "human text", "so the model", "what is counted"], table, "lrrlt", note)
 
 
 def _figure(figure: Row, share: bool) -> str:

@@ -29,6 +29,7 @@ from groundup.train.checkpoint import load_model, select
 from groundup.train.precision import choose
 
 LISTED = 20  # copied spans that the result lists
+MARKED = 10  # tokens of a copied span from which on it is marked in its text
 AROUND = 30  # tokens of the training text shown on either side of one
 
 
@@ -188,7 +189,8 @@ def _row(
         "loop": vars(loop) if loop else None,
         "longest_copy": int(lengths.max(initial=0)),
         "copied": [
-            [lead + offset for offset in _characters(one, span, encoding)] for span in novelty.spans(lengths, places)
+            [lead + offset for offset in _characters(one, span, encoding)]
+            for span in novelty.spans(lengths, places, MARKED)
         ],
         "unknown_words": unknown,
     }
