@@ -38,6 +38,12 @@ Lab = Annotated[Path | None, Parameter(help="Directory of artifacts and runs (de
 Json = Annotated[bool, Parameter(name="--json", help="Print one JSON object to stdout.", negative="")]
 RunName = Annotated[str, Parameter(name="run", help="Name, beginning of a name, path, or `last`.")]
 Processes = Annotated[int, Parameter(help="Train with so many processes on this machine, one for each GPU.")]
+DryRun = Annotated[
+    bool,
+    Parameter(
+        help="Say what it needs of disk and memory, and what would stop it; download and make nothing.", negative=""
+    ),
+]
 Device = Annotated[str, Parameter(help="auto, cpu, cuda or mps.")]
 Which = Annotated[str, Parameter(help="best, last or a step.")]
 
@@ -53,8 +59,18 @@ def _shell(words: list[str]) -> str:
 
 
 @app.command
-def run(recipe: Recipe, *overrides: Overrides, processes: Processes = 1, lab: Lab = None, json: Json = False) -> None:
+def run(
+    recipe: Recipe,
+    *overrides: Overrides,
+    processes: Processes = 1,
+    dry_run: DryRun = False,
+    lab: Lab = None,
+    json: Json = False,
+) -> None:
     """Do everything: corpus, tokenizer, training, evaluation, samples and report. Goes on where it was."""
+    if dry_run:
+        _dry_run(recipe, list(overrides), lab, json)
+        return
     _train("run", recipe, list(overrides), processes, lab, json)
 
 
@@ -62,6 +78,15 @@ def run(recipe: Recipe, *overrides: Overrides, processes: Processes = 1, lab: La
 def train(recipe: Recipe, *overrides: Overrides, processes: Processes = 1, lab: Lab = None, json: Json = False) -> None:
     """Like run, without the final evaluation, samples and report."""
     _train("train", recipe, list(overrides), processes, lab, json)
+
+
+def _dry_run(recipe: str, overrides: list[str], lab: Path | None, as_json: bool) -> None:
+    from groundup.recipe.load import resolve
+    from groundup.science.dry_run import dry_run
+    from groundup.store.runs import lab_directory
+
+    facts, lines = dry_run(resolve(recipe, overrides), lab_directory(lab))
+    _print(facts, as_json, lines)
 
 
 def _train(verb: str, recipe: str, overrides: list[str], processes: int, lab: Path | None, as_json: bool) -> None:

@@ -165,6 +165,13 @@ CODES: dict[str, Explanation] = {
         "lost. What was finished before is intact. The same command goes on where it was, once the disk can be used "
         "again, and in another lab from the beginning.",
     ),
+    "disk-too-small": Explanation(
+        ENVIRONMENT,
+        "Before the first step, or with --dry-run before anything is made, the room was reckoned that the recipe takes "
+        "on the disk: the checkpoints that are kept (train.keep, and the best), one more while it is written, logs, "
+        "and what has to be downloaded and made. The disk has less. Make room, choose another --lab, keep fewer "
+        "checkpoints, or use less text.",
+    ),
     "not-writable": Explanation(
         ENVIRONMENT,
         "The lab directory cannot be written to. Choose another with --lab or $GROUNDUP_LAB.",
@@ -185,6 +192,13 @@ CODES: dict[str, Explanation] = {
         "Another process of the job ended, or did not answer for ten minutes, so that no update could be finished. "
         "Most often the system killed it because memory ran out, or it printed its own error. Everything up to the "
         "last checkpoint is on disk: the same command goes on from there, with any number of processes.",
+    ),
+    "memory-too-small": Explanation(
+        ENVIRONMENT,
+        "By the reckoning of `groundup show` the model does not fit the memory that is free, not even with one "
+        "sequence at a time: weights, gradients, the optimizer's two numbers for each parameter, and activations. A "
+        "smaller model or context, train.activation_checkpointing=full, train.loss_chunk or train.optimizer=muon need "
+        "less; or another program holds the memory.",
     ),
     "out-of-memory": Explanation(
         ENVIRONMENT,

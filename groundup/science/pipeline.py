@@ -248,12 +248,13 @@ def _follow() -> None:
 
 def _train(found: Run, recipe: Recipe, inputs: Inputs, origin: "Origin | None") -> tuple[int, str | None]:
     """Returns after which step training ended, and why: steps, minutes or patience."""
-    from groundup.train import continuation, parallel
+    from groundup.train import continuation, parallel, preflight
     from groundup.train.loop import Trainer, train
 
     device = device_of(recipe)
+    config = configure(recipe.model, inputs.tokenizer.manifest["counts"]["vocab_size"])
+    preflight.check(found.path, found.path.parent.parent, recipe, config, device, here().world)
     if origin:
-        config = configure(recipe.model, inputs.tokenizer.manifest["counts"]["vocab_size"])
         continuation.check(origin, recipe.train, config, sha256(inputs.tokenizer.path / FILE))
     if not (found.path / "lineage.json").exists():
         _create(found, recipe, inputs, device, origin)
