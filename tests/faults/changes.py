@@ -145,15 +145,15 @@ def processes(reference: Reference, chance: random.Random, number: int) -> Outco
 
 FAULTS = [
     Fault("changed-recipe", "another recipe is another run, the old one is left as it is; with what decides no weight "
-          "it goes on", recipe, 40, 4),
+          "it goes on", recipe, 30, 4),
     Fault("other-version", "a checkpoint by another version: used if it can be, with the same bits, or named", version,
-          60, 6, EVERY),
+          50, 6, EVERY),
     Fault("two-at-once", "the same command two or three times at once: one trains, the others wait or say run-busy, "
-          "same bits", two, 40, 3),
+          "same bits", two, 30, 3),
     Fault("stale-lock", "lock files of a killed process, scribbled into: the same command goes on, same bits",
           stale_lock, 20, 2, EVERY),
     Fault("racing-reader", "eval, sample, report and ls while checkpoints are deleted: each ends well, or says that "
-          "there is none", reader, 30, 2, needs_layer=True),
+          "there is none", reader, 20, 2, needs_layer=True),
     Fault("processes", "begun by one process, gone on with by two: same steps, no row missing or double", processes, 3,
           0),
 ]  # fmt: skip

@@ -211,15 +211,15 @@ def shards_swapped(reference: Reference, chance: random.Random, number: int) -> 
 
 FAULTS = [
     Fault("damaged-artifact", "a file of a corpus, tokenizer or shards: artifact-damaged, nothing is trained on it, "
-          "the fix that is named works", artifact, 150, 10),
+          "the fix that is named works", artifact, 100, 10),
     Fault("damaged-checkpoint", "a file of the newest checkpoint is damaged: said, the older one is used, same bits",
-          newest_checkpoint, 150, 10, EVERY),
+          newest_checkpoint, 120, 10, EVERY),
     Fault("damaged-checkpoints", "a file of every checkpoint: checkpoint-damaged, none is used", every_checkpoint,
           30, 3),
     Fault("damaged-run", "a run's recipe, lineage, manifests or tokenizer are damaged: a named error or no harm, never "
-          "other weights", run_file, 80, 8),
+          "other weights", run_file, 70, 8),
     Fault("damaged-log", "a log torn in its last line: goes on, same rows; damaged elsewhere: run-damaged, or the "
-          "same weights", log_file, 50, 6),
+          "same weights", log_file, 40, 6),
     Fault("source-changed", "the text is edited between two commands: another run, the old one is left as it was",
           source_changed, 8, 1),
     Fault("shards-swapped", "shards change places: artifact-damaged", shards_swapped, 20, 2),

@@ -95,11 +95,11 @@ def slow(reference: Reference, chance: random.Random, number: int) -> Outcome:
 
 AFTER = "a named error or no harm; the same command then goes on, ends with the same bits and rows"
 FAULTS = [
-    Fault("disk-error", f"EIO at a file call, once or for good: {AFTER}", disk_error, 100, 8, EVERY, needs_layer=True),
-    Fault("disk-full-call", f"no room, or no quota, from a file call on: disk-full; {AFTER}", disk_full, 60, 5, EVERY,
+    Fault("disk-error", f"EIO at a file call, once or for good: {AFTER}", disk_error, 80, 8, EVERY, needs_layer=True),
+    Fault("disk-full-call", f"no room, or no quota, from a file call on: disk-full; {AFTER}", disk_full, 40, 5, EVERY,
           needs_layer=True),
-    Fault("unreadable", f"EIO while reading: {AFTER}", unreadable, 60, 5, EVERY + EVERY, needs_layer=True),
-    Fault("short", "reads and writes do half of what was asked: no difference", short, 40, 3, needs_layer=True),
-    Fault("interrupted", "calls are interrupted by signals: no difference", interrupted, 40, 3, needs_layer=True),
-    Fault("slow", "fsync takes up to 0.15 s: no difference", slow, 15, 1, needs_layer=True),
+    Fault("unreadable", f"EIO while reading: {AFTER}", unreadable, 40, 5, EVERY + EVERY, needs_layer=True),
+    Fault("short", "reads and writes do half of what was asked: no difference", short, 30, 3, needs_layer=True),
+    Fault("interrupted", "calls are interrupted by signals: no difference", interrupted, 30, 3, needs_layer=True),
+    Fault("slow", "fsync takes up to 0.15 s: no difference", slow, 10, 1, needs_layer=True),
 ]  # fmt: skip

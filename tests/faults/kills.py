@@ -97,7 +97,7 @@ def at_moments(reference: Reference, chance: random.Random, number: int) -> Outc
         return Outcome(outcome.observed, outcome.wrong, outcome.lost, int(ended.code == -9))
 
 
-TRIALS = 300
+TRIALS = 200
 
 
 def while_training(reference: Reference, chance: random.Random, number: int) -> Outcome:
@@ -105,20 +105,20 @@ def while_training(reference: Reference, chance: random.Random, number: int) -> 
 
 
 def while_finishing(reference: Reference, chance: random.Random, number: int) -> Outcome:
-    return at_calls(reference, chance, number, "run", reference.trained, reference.finished_facts, 40)
+    return at_calls(reference, chance, number, "run", reference.trained, reference.finished_facts, 30)
 
 
 def while_making(reference: Reference, chance: random.Random, number: int) -> Outcome:
-    return at_calls(reference, chance, number, "train", None, reference.facts, 40)
+    return at_calls(reference, chance, number, "train", None, reference.facts, 20)
 
 
 SAME = "the same command goes on, ends with the same bits and rows, and clears away what was left"
 FAULTS = [
     Fault("kill-training", f"killed at a file call of training or saving: {SAME}", while_training, TRIALS, 25, EVERY,
           needs_layer=True),
-    Fault("kill-moment", f"killed at any moment of training: {SAME}", at_moments, 60, 5, EVERY),
-    Fault("kill-finishing", f"killed at a file call of evaluation and report: {SAME}", while_finishing, 40, 4, EVERY,
+    Fault("kill-moment", f"killed at any moment of training: {SAME}", at_moments, 40, 5, EVERY),
+    Fault("kill-finishing", f"killed at a file call of evaluation and report: {SAME}", while_finishing, 30, 4, EVERY,
           needs_layer=True),
-    Fault("kill-making", f"killed while corpus, tokenizer and shards are made: {SAME}", while_making, 40, 3, EVERY,
+    Fault("kill-making", f"killed while corpus, tokenizer and shards are made: {SAME}", while_making, 20, 3, EVERY,
           needs_layer=True),
 ]  # fmt: skip

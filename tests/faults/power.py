@@ -14,7 +14,7 @@ from lab import EVERY, Reference, reached
 from outcome import Fault, Outcome
 from shim import CHANGES, Failure
 
-TRIALS = 200
+TRIALS = 120
 
 
 def forced(log: Path, before: dict[str, int]) -> dict[str, int]:

@@ -174,16 +174,16 @@ def signals(reference: Reference, chance: random.Random, number: int) -> Outcome
 
 FAULTS = [
     Fault("disk-full", "a real disk fills: disk-full; what was whole stays whole; the same command goes on, same bits "
-          "and rows", full_disk, 60, 5, EVERY, needs_root=True),
-    Fault("file-limit", "ulimit -f is reached: a named error; the same command goes on, same bits", file_limit, 30, 3,
+          "and rows", full_disk, 50, 5, EVERY, needs_root=True),
+    Fault("file-limit", "ulimit -f is reached: a named error; the same command goes on, same bits", file_limit, 20, 3,
           EVERY),
     Fault("read-only", "a read-only lab: reading works, the rest says not-writable and changes nothing", read_only, 8,
           1, needs_root=True),
-    Fault("clock", "the clock jumps: no difference", clock, 40, 3, needs_layer=True),
+    Fault("clock", "the clock jumps: no difference", clock, 30, 3, needs_layer=True),
     Fault("tracker", "a mirror is down, hangs or ends: one warning, same bits", tracker, 12, 2, needs_layer=True),
     Fault("loader", "a batch is late: no difference", loader, 8, 1, needs_layer=True),
     Fault("not-a-number", "a loss is no number: passed over and said, or exit 5; never in a checkpoint", not_a_number,
-          30, 3, EVERY, needs_layer=True),
-    Fault("signals", "Ctrl-C or SIGTERM: the step is saved, exit 4; the same command goes on, same bits", signals, 40,
+          24, 3, EVERY, needs_layer=True),
+    Fault("signals", "Ctrl-C or SIGTERM: the step is saved, exit 4; the same command goes on, same bits", signals, 30,
           3, EVERY, needs_layer=True),
 ]  # fmt: skip
