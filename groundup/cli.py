@@ -13,7 +13,7 @@ from cyclopts import App, CycloptsError, Parameter
 from groundup import __version__
 from groundup.console import printable
 from groundup.errors import CODES, GroundupError
-from groundup.processes import here
+from groundup.processes import here, stop_signals
 
 os.environ.setdefault("HF_HUB_VERBOSITY", "error")  # its retries are not the user's business; our one error is
 # Threads that wait for each other sleep instead of spinning. On a machine that does anything else besides, spinning
@@ -73,11 +73,17 @@ def _train(verb: str, recipe: str, overrides: list[str], processes: int, lab: Pa
     if processes != 1:
         _launch([*words, *(["--json"] if as_json else [])], processes)
         return
-    found = pipeline.run(resolved, lab_directory(lab), train_only=verb == "train")
+    again = _shell(["groundup", *words, *(["--processes", str(here().world)] if here().world > 1 else [])])
+    try:
+        found = pipeline.run(resolved, lab_directory(lab), train_only=verb == "train")
+    except (KeyboardInterrupt, GroundupError) as error:
+        if isinstance(error, GroundupError) and error.code != "interrupted":
+            raise
+        what = error.what if isinstance(error, GroundupError) else "stopped at once"
+        raise GroundupError("interrupted", what, f"the same command again goes on: {again}") from None
     if found is None:  # one of several processes, and not the one that speaks
         return
     facts, lines = outcome(found)
-    again = _shell(["groundup", *words, *(["--processes", str(here().world)] if here().world > 1 else [])])
     sample = _shell(["groundup", "sample", str(found.path), "--prompt", resolved.recipe.sample.prompts[0]])
     _print(facts, as_json, [*lines, f"again     {again}", f"sample    {sample}"])
 
@@ -361,8 +367,9 @@ def _complain(failure: GroundupError) -> None:
 
 def main(arguments: list[str] | None = None) -> int:
     """Run a command line and return its exit code."""
-    if arguments is None:  # a process of our own: SIGTERM is as good as Ctrl-C
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
+    if arguments is None:  # a process of our own: SIGTERM and its like are as good as Ctrl-C
+        for number in stop_signals():
+            signal.signal(number, signal.default_int_handler)
     try:
         app(arguments, exit_on_error=False, print_error=False, result_action="return_value")
         return 0

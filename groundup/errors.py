@@ -171,6 +171,12 @@ CODES: dict[str, Explanation] = {
         "Most often the system killed it because memory ran out, or it printed its own error. Everything up to the "
         "last checkpoint is on disk: the same command goes on from there, with any number of processes.",
     ),
+    "hung": Explanation(
+        ENVIRONMENT,
+        "Training made no progress for train.hang_minutes: a disk or a network that does not answer, a GPU that hangs, "
+        "processes that wait for each other. Where each thread of the process stood is in the run's stacks.txt, the "
+        "innermost call first. Checkpoints are whole: the same command goes on from the last one.",
+    ),
     "out-of-memory": Explanation(
         ENVIRONMENT,
         "The device ran out of memory. While training, the micro-batch was halved before, down to one sequence: "
@@ -188,9 +194,11 @@ CODES: dict[str, Explanation] = {
     ),
     "diverged": Explanation(
         DIVERGED,
-        "The loss or a gradient became infinite or not-a-number. No checkpoint after that point was written. Usual "
-        "causes: a "
-        "learning rate that is too high, a warm-up that is too short, fp16 where bf16 is to be had.",
+        "The loss or the gradient was infinite or not-a-number again and again, or (train.spikes=skip) the loss rose "
+        "and stayed high, also after going back to an earlier checkpoint train.rollbacks times. No such update reached "
+        "the weights: the checkpoints are whole and finite. Usual causes: a learning rate that is too high, a warm-up "
+        "that is too short, fp16 where bf16 is to be had; broken text, if it is always the same batch. The message "
+        "says what was seen; events.jsonl names the batches.",
     ),
     # sampling
     "bad-prompt": Explanation(

@@ -2,6 +2,7 @@
 
 import math
 from collections import deque
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -50,14 +51,21 @@ def pooled(scores: list[Score]) -> Score:
 
 @torch.no_grad()
 def score(
-    model: Transformer, tokens: np.ndarray, encoding: Encoding, device: Device, source: str, document_mask: bool = False
+    model: Transformer,
+    tokens: np.ndarray,
+    encoding: Encoding,
+    device: Device,
+    source: str,
+    document_mask: bool = False,
+    between: Callable[[], None] = lambda: None,
 ) -> Score:
     """Score packed documents in windows of the model's context, side by side: each token once.
 
     `tokens` (N,) are documents that each finish with the end-of-text token. A token sees what precedes it in its
     window, or with `document_mask` only what precedes it in its document. Sums are kept in fp64. Unknown characters are
     in no byte count here: `score_split` knows the text's own. Where memory runs out, fewer windows go side by side.
-    Raises GroundupError `out-of-memory` where one does not fit.
+    `between` is called before each group of them, and may break it off by raising. Raises GroundupError `out-of-memory`
+    where one does not fit.
     """
     was_training = model.training
     model.eval()
@@ -71,6 +79,7 @@ def score(
     if rest := (len(padded) - 1) % context:
         groups.append((full, full + 1, rest))
     while groups:
+        between()
         first, last, length = groups.popleft()
         begin = first * context
         batch = np.stack([padded[begin + row * context :][: length + 1] for row in range(last - first)])
@@ -115,6 +124,7 @@ def score_split(
     device: Device,
     document_mask: bool = False,
     limit: int | None = None,
+    between: Callable[[], None] = lambda: None,
 ) -> list[Score]:
     """A score for each source that has text in the split, and their pool; empty if none has.
 
@@ -124,7 +134,7 @@ def score_split(
     for source in sources:
         tokens, size = _first_documents(shards, source, split, limit)
         if size:
-            scored = score(model, tokens, encoding, device, source, document_mask)
+            scored = score(model, tokens, encoding, device, source, document_mask, between)
             scores.append(replace(scored, bytes=size))
     return [*scores, pooled(scores)] if scores else []
 

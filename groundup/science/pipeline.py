@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 TRAIN_VERSION = 4
 # Keys of train that decide neither a batch nor an update.
-LOOKS = ("feed", "parallel", "memory_gib", "measure_peak", "track", "profile")
+LOOKS = ("feed", "parallel", "memory_gib", "measure_peak", "track", "profile", "hang_minutes")
 
 
 @dataclass(frozen=True)

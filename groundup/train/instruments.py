@@ -18,10 +18,10 @@ from groundup.train.sharding import whole
 class Interval:
     """What happened since the last log line, summed on the device so that the loop need not wait for it."""
 
-    nats: Tensor | float = 0.0  # over all targets
+    nats: Tensor | float = 0.0  # over the targets of steps that were not left out
     text_nats: Tensor | float = 0.0  # over targets that are text: special tokens count in neither sum of bpb
     norm: Tensor | float = 0.0  # of the gradient, summed over steps
-    overflows: Tensor | int = 0  # steps that fp16 had to leave out, which have no norm
+    left_out: Tensor | int = 0  # steps that were not finite: neither their losses nor their norms are in the sums
     text_bytes: Tensor | int = 0
     targets: int = 0
     steps: int = 0

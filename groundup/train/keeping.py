@@ -37,6 +37,8 @@ def _write(trainer: "Trainer", model: Transformer, tensors: dict[str, Tensor]) -
         "start": asdict(trainer.start),
         "stopped": trainer.stopped,
         "since_best": trainer.since_best,
+        "owed": sorted(trainer.owed),
+        "guard": trainer.guard.state(),
         "micro_batch": trainer.gradients.micro_batch,
         "processes": parallel.world(),
         "optimizer": train.optimizer,
@@ -69,6 +71,8 @@ def resume(trainer: "Trainer", origin: Origin | None = None) -> None:
         say(f"continued from {saved.path}")
         return
     trainer.start, trainer.stopped, trainer.since_best = Start(**state["start"]), state["stopped"], state["since_best"]
+    trainer.owed = set(state.get("owed", ()))
+    trainer.guard.load(state.get("guard"))
     if before == now:
         trainer.gradients.micro_batch = state["micro_batch"]  # another one would add the gradients in another order
     trainer.best = math.inf if found["best"] is None else found["best"]
