@@ -15,7 +15,7 @@ from cyclopts import App, CycloptsError, Parameter
 from groundup import __version__
 from groundup.console import printable
 from groundup.errors import CODES, GroundupError
-from groundup.processes import here
+from groundup.processes import here, stop_signals
 
 os.environ.setdefault("HF_HUB_VERBOSITY", "error")  # its retries are not the user's business; our one error is
 # Threads that wait for each other sleep instead of spinning. On a machine that does anything else besides, spinning
@@ -499,8 +499,9 @@ def _complain(failure: GroundupError) -> None:
 
 def main(arguments: list[str] | None = None) -> int:
     """Run a command line and return its exit code."""
-    if arguments is None:  # a process of our own: SIGTERM is as good as Ctrl-C
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
+    if arguments is None:  # a process of our own: SIGTERM and its like are as good as Ctrl-C
+        for number in stop_signals():
+            signal.signal(number, signal.default_int_handler)
     try:
         code = app(arguments, exit_on_error=False, print_error=False, result_action="return_value")
         return code if isinstance(code, int) else 0

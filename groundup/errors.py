@@ -200,6 +200,12 @@ CODES: dict[str, Explanation] = {
         "smaller model or context, train.activation_checkpointing=full, train.loss_chunk or train.optimizer=muon need "
         "less; or another program holds the memory.",
     ),
+    "hung": Explanation(
+        ENVIRONMENT,
+        "Training made no progress for train.hang_minutes: a disk or a network that does not answer, a GPU that hangs, "
+        "processes that wait for each other. Where each thread of the process stood is in the run's stacks.txt, the "
+        "innermost call first. Checkpoints are whole: the same command goes on from the last one.",
+    ),
     "out-of-memory": Explanation(
         ENVIRONMENT,
         "The device ran out of memory. While training, the micro-batch was halved before, down to one sequence: "
@@ -217,9 +223,11 @@ CODES: dict[str, Explanation] = {
     ),
     "diverged": Explanation(
         DIVERGED,
-        "The loss or a gradient became infinite or not-a-number. No checkpoint after that point was written. Usual "
-        "causes: a "
-        "learning rate that is too high, a warm-up that is too short, fp16 where bf16 is to be had.",
+        "The loss or the gradient was infinite or not-a-number again and again, or (train.spikes=skip) the loss rose "
+        "and stayed high, also after going back to an earlier checkpoint train.rollbacks times. No such update reached "
+        "the weights: the checkpoints are whole and finite. Usual causes: a learning rate that is too high, a warm-up "
+        "that is too short, fp16 where bf16 is to be had; broken text, if it is always the same batch. The message "
+        "says what was seen; events.jsonl names the batches.",
     ),
     # evaluation
     "missing-extra": Explanation(

@@ -1,6 +1,7 @@
 """Which of a job's processes this is, by the environment that torchrun, Slurm's srun or `--processes` gives it."""
 
 import os
+import signal
 from dataclasses import dataclass
 
 # Names the descriptor of the socket at which the first process is to listen, where it inherits one. A port that is
@@ -33,3 +34,11 @@ def here() -> Place:
         int(os.environ.get(name, default)) for name, default in zip(names, (0, 1, 0), strict=True)
     )
     return Place(rank, world, local_rank)
+
+
+def stop_signals() -> list[signal.Signals]:
+    """The signals that ask a process to stop, of those that this system has: Ctrl-C, kill, a terminal that was closed
+    (unless nohup has it ignored), and what Slurm can be told to send before it takes a node away."""
+    names = ("SIGINT", "SIGTERM", "SIGUSR1", "SIGUSR2", "SIGHUP")
+    found = [getattr(signal, name) for name in names if hasattr(signal, name)]
+    return [number for number in found if number.name != "SIGHUP" or signal.getsignal(number) != signal.SIG_IGN]

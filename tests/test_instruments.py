@@ -69,10 +69,10 @@ def test_overflows_of_fp16_are_counted_and_change_no_weight(recipe: Path, tmp_pa
     before = [weight.detach().clone() for weight in one.model.parameters()]
     one.update()
     assert all(torch.equal(a, b) for a, b in zip(before, one.model.parameters(), strict=True))
-    assert int(one.interval.overflows) == 1
+    assert int(one.interval.left_out) == 1
     for _ in range(7):
         one.update()
-    overflows, steps = int(one.interval.overflows), one.interval.steps
+    overflows, steps = int(one.interval.left_out), one.interval.steps
     assert overflows < steps == 8, "a smaller scale fits"
     one.log(1.0)
     (row,) = train_rows(one.run)

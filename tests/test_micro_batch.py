@@ -97,7 +97,7 @@ def test_memory_that_runs_out_after_the_gradients_is_an_error_with_a_code(
         raise torch.OutOfMemoryError("made up")
 
     one = trainer(recipe, tmp_path / "lab")
-    monkeypatch.setattr(torch.nn.utils, "clip_grad_norm_", limited)
+    monkeypatch.setattr(torch.nn.utils, "clip_grads_with_norm_", limited)
     with pytest.raises(GroundupError) as refused:
         one.update()
     assert refused.value.code == "out-of-memory"

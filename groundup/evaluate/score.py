@@ -1,6 +1,7 @@
 """Loss, perplexity and bits per byte of a model on packed text, as sums and document by document."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -81,6 +82,7 @@ def score(
     document_mask: bool = False,
     stride: int | None = None,
     documents: np.ndarray | None = None,
+    between: Callable[[], None] = lambda: None,
 ) -> Score:
     """Score packed documents in windows of the model's context: each token once.
 
@@ -93,7 +95,7 @@ def score(
     flat = np.concatenate([[encoding.end], np.asarray(tokens, dtype=np.int64)])
     count, context = len(tokens), model.config.context
     windows = sliding(0, count, context, stride) if stride else side_by_side(0, count, context)
-    nats = token_nats(model, flat, windows if count else [], device, encoding.end if document_mask else None)
+    nats = token_nats(model, flat, windows if count else [], device, encoding.end if document_mask else None, between)
     values, text = text_nats(nats, flat[1:], encoding)
     size, by_document = int(encoding.token_bytes[flat[1:]].sum()), None
     if documents is not None:
@@ -123,6 +125,7 @@ def score_split(
     document_mask: bool = False,
     limit: int | None = None,
     stride: int | None = None,
+    between: Callable[[], None] = lambda: None,
 ) -> list[Score]:
     """A score for each source that has text in the split, and their pool; empty if none has.
 
@@ -132,7 +135,7 @@ def score_split(
     for source in sources:
         tokens, documents = _first_documents(shards, source, split, limit)
         if len(documents):
-            scores.append(score(model, tokens, encoding, device, source, document_mask, stride, documents))
+            scores.append(score(model, tokens, encoding, device, source, document_mask, stride, documents, between))
     return [*scores, pooled(scores)] if scores else []
 
 

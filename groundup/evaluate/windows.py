@@ -5,7 +5,7 @@ the model flat[begin:end], and of what that predicts, flat[begin + 1:end + 1], t
 """
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -43,12 +43,18 @@ def sliding(start: int, length: int, context: int, stride: int) -> list[Window]:
 
 @torch.no_grad()
 def token_nats(
-    model: Transformer, flat: np.ndarray, windows: list[Window], device: Device, end: int | None = None
+    model: Transformer,
+    flat: np.ndarray,
+    windows: list[Window],
+    device: Device,
+    end: int | None = None,
+    between: Callable[[], None] = lambda: None,
 ) -> np.ndarray:
     """-ln p of flat[1:], float32 (len(flat) - 1,) in nats; NaN for what no window counts.
 
     `end`: the end-of-text token, if documents in a window are to be kept apart. The model is left in the mode that it
-    was in. Where memory runs out, fewer windows go side by side. Raises GroundupError `out-of-memory` where one does
+    was in. Where memory runs out, fewer windows go side by side. `between` is called before each group of them, and may
+    break it off by raising. Raises GroundupError `out-of-memory` where one does
     not fit, `not-finite` where the model gives no probabilities.
     """
     was_training = model.training
@@ -56,6 +62,7 @@ def token_nats(
     nats = np.full(len(flat) - 1, np.nan, np.float32)
     groups = deque(_alike(windows, BATCH_TOKENS[device.device.type]))
     while groups:
+        between()
         group = groups.popleft()
         batch = np.stack([np.asarray(flat[one.begin : one.end + 1], dtype=np.int64) for one in group])
         window = torch.from_numpy(batch).to(device.device)  # (B, T + 1)

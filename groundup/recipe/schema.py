@@ -231,6 +231,14 @@ class Train(Part):
     activation_checkpointing: Literal["none", "selective", "full"] = "none"
     """What is made again in the backward pass to save memory. full: all but each block's input. selective: all but the
     outputs of matrix products and attention."""
+    rollbacks: Annotated[int, Field(ge=0)] = 3
+    """An update that is not finite is left out. Where that goes on, training goes back to a checkpoint from before it
+    and leaves out the steps in between, at most so often; then it ends as diverged."""
+    spikes: Literal["skip", "report", "off"] = "report"
+    """A loss or gradient far above that of the steps before, after warm-up: go back when it lasts, as above; or only
+    report it."""
+    hang_minutes: Annotated[float, Field(gt=0)] | None = 30.0
+    """Without progress for so long, say where each thread stands and end the process; null: wait for ever."""
     measure_peak: bool = False
     """Count MFU against the device's rate of matrix products, measured at the start; false: against what its maker
     states, where that is known."""
@@ -251,6 +259,11 @@ class Train(Part):
     sample_every: Positive = 500
     keep: Positive = 3
     """Newest checkpoints kept; the best one is kept besides."""
+
+    @field_validator("spikes", mode="before")
+    @classmethod
+    def _off_is_a_word(cls, value: Any) -> Any:
+        return "off" if value is False else value  # YAML reads `off` as false
 
 
 class Evaluate(Part):

@@ -21,6 +21,7 @@ LOOKS = (
     "checkpoint_every",
     "checkpoint_minutes",
     "background_saving",
+    "hang_minutes",
 )
 # Keys of train that decide how sums are rounded (and which random numbers dropout takes), and nothing else. With `auto`
 # it is the machine that decides them. A run that goes on with others says so.

@@ -4,6 +4,7 @@ Nothing is carried from one batch to the next, so a resumed run needs the step a
 and processes cannot change what the model sees.
 """
 
+import copy
 from pathlib import Path
 
 import numpy as np
@@ -49,6 +50,12 @@ class Stream:
             if not self.windows[-1].count:
                 what = f"source {name!r} has fewer training tokens than one window of {context + 1}"
                 raise GroundupError("text-too-short", what, "more text, or a shorter model.context")
+
+    def everything(self) -> "Stream":
+        """The whole global batches of which this stream has a part."""
+        whole = copy.copy(self)
+        whole.rank, whole.world, whole.sequences = 0, 1, self.global_sequences
+        return whole
 
     def places(self, step: int) -> tuple[np.ndarray, np.ndarray]:
         """(source, where its window begins), each (sequences,), of this process's part of the batch of a step."""

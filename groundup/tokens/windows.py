@@ -21,7 +21,7 @@ class Windows:
     def __init__(
         self, name: str, shards: list[np.ndarray], documents: list[np.ndarray], context: int, seed: int, cut: Cut
     ) -> None:
-        self.shards, self.context = shards, context
+        self.name, self.shards, self.context = name, shards, context
         self.key = int(digest([seed, name])[:16], 16)
         lengths = [len(shard) for shard in shards]
         self.ends = np.cumsum(lengths, dtype=np.int64)

@@ -18,15 +18,19 @@ class Average:
         self.averages = [weight.clone() for weight in self.weights]
         self.decay = decay
 
-    def update(self, step: int) -> None:
-        """Take in the weights after update number `step`, counted from 1.
+    def update(self, step: int, left_out: Tensor | None = None) -> None:
+        """Take in the weights after update number `step`, counted from 1; nothing where `left_out`, a truth on their
+        device, is true.
 
         average <- d average + (1 - d) weights. The decay d warms up as (1 + step) / (10 + step) until it reaches
         `decay`, so that the average spans the last ninth of a short run and soon forgets the weights it began with
         (tf.train.ExponentialMovingAverage, `num_updates`). The step is all that it depends on.
         """
         decay = min(self.decay, (1 + step) / (10 + step))
-        torch._foreach_lerp_(self.averages, self.weights, 1 - decay)
+        towards = self.weights
+        if left_out is not None:
+            towards = [torch.where(left_out, *pair) for pair in zip(self.averages, self.weights, strict=True)]
+        torch._foreach_lerp_(self.averages, towards, 1 - decay)
 
     @contextmanager
     def in_use(self) -> Iterator[None]:

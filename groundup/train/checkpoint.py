@@ -40,6 +40,8 @@ STATE: dict[str, tuple[type, ...]] = {
     "factor": NUMBER,
     "start": (dict,),
     "interval": (dict,),
+    "owed": (list,),
+    "guard": (dict,),
     "micro_batch": (int,),
     "processes": (int,),
     "optimizer": (str,),

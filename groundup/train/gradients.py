@@ -1,5 +1,7 @@
 """Gradients of a global batch, a micro-batch at a time; of a smaller one where memory runs out."""
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
@@ -17,6 +19,7 @@ from groundup.train import memory, parallel
 from groundup.train.instruments import Interval
 from groundup.train.objective import exchange, objective
 from groundup.train.precision import Device
+from groundup.train.watchdog import LONG
 
 
 def losses(
@@ -47,6 +50,8 @@ class Gradients:
         self.end = encoding.end
         self.token_bytes = torch.from_numpy(encoding.token_bytes).to(device.device)
         self.objective, self.micro_batch = objective(model, losses, recipe.train, device), 1
+        self.beat: Callable[[float], None] = lambda patience: None  # told before each pass how much longer it may take
+        self.compiled = not device.compile
 
     def of(self, batch: Tensor, step: int, run: Run) -> Interval:
         """Gradients of the mean loss of a batch (B, T + 1), and the sums of this process's part of it.
@@ -72,12 +77,16 @@ class Gradients:
             self._halve(len(batch), step, run)
 
     def _accumulate(self, rows: Tensor, now: Interval) -> None:
+        self.beat(0.0 if self.compiled else LONG)
         x, y = rows[:, :-1], rows[:, 1:]
         train = self.recipe.train
         with self.device.autocast():
             documents = document_ids(x, self.end) if train.document_mask else None
             total, nats = self.objective(x, y, documents, train.loss_chunk)
-        self.scaler.scale(total / now.targets).backward()  # all processes have as many: their mean is the batch's
+        mean = self.scaler.scale(total / now.targets)  # all processes have as many: their mean is the batch's
+        # What is not finite makes every gradient so, of all processes, which then need not tell each other.
+        mean.backward(torch.where(total.isfinite(), 1.0, torch.nan))
+        self.compiled = True
         now.nats += total.detach()
         size = self.token_bytes[y]
         now.text_nats += (nats * (size > 0)).sum()
@@ -90,7 +99,7 @@ class Gradients:
             raise out_of_memory(self.device, "one sequence" if before == 1 else f"{before} sequences", fix)
         run.log_event("halved", step=step, before=before, micro_batch=size)
         say(f"out of memory in update {step + 1} with micro-batches of {before}: going on with {size}")
-        self.micro_batch = size
+        self.micro_batch, self.compiled = size, not self.device.compile
         self.objective = objective(self.model, losses, self.recipe.train, self.device)
 
 

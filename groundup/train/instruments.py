@@ -20,10 +20,10 @@ from groundup.train.sharding import whole
 class Interval:
     """What happened since the last log line, summed on the device so that the loop need not wait for it."""
 
-    nats: Tensor | float = 0.0  # over all targets
+    nats: Tensor | float = 0.0  # over the targets of steps that were not left out
     text_nats: Tensor | float = 0.0  # over targets that are text: special tokens count in neither sum of bpb
     norm: Tensor | float = 0.0  # of the gradient, summed over steps
-    overflows: Tensor | int = 0  # steps that fp16 had to leave out, which have no norm
+    left_out: Tensor | int = 0  # steps that were not finite: neither their losses nor their norms are in the sums
     text_bytes: Tensor | int = 0
     targets: int = 0
     steps: int = 0
@@ -43,7 +43,7 @@ class Interval:
     def numbers(self) -> dict[str, float]:
         """To be kept in a checkpoint, so that a run that was stopped between two log lines logs the same ones."""
         values = {field.name: getattr(self, field.name) for field in fields(self)}
-        return values | {"norm": float(self.norm), "overflows": int(self.overflows)}
+        return values | {"norm": float(self.norm), "left_out": int(self.left_out), "text_bytes": int(self.text_bytes)}
 
     @classmethod
     def of_numbers(cls, numbers: dict[str, Any], device: torch.device, leads: bool) -> "Interval":

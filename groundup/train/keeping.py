@@ -58,6 +58,8 @@ def _write(trainer: "Trainer", model: Transformer, tensors: dict[str, Tensor], i
         "factor": trainer.factor(trainer.step - 1) if trainer.step else 0.0,
         "start": asdict(trainer.start),
         "interval": interval.numbers(),
+        "owed": sorted(trainer.owed),
+        "guard": trainer.guard.state(),
         "micro_batch": trainer.gradients.micro_batch,
         "processes": parallel.world(),
         "optimizer": train.optimizer,
@@ -107,6 +109,8 @@ def resume(trainer: "Trainer", origin: Origin | None = None) -> None:
     trainer.start, trainer.stopped, trainer.since_best = Start(**state["start"]), state["stopped"], state["since_best"]
     trainer.best = math.inf if state["best"] is None else state["best"]
     trainer.interval = Interval.of_numbers(state["interval"], trainer.device.device, parallel.leads())
+    trainer.owed = set(state["owed"])
+    trainer.guard.load(state["guard"])
     changes = _changes(state["made_with"], made_with(trainer))
     if "train.micro_batch" not in changes and before == now:
         trainer.gradients.micro_batch = state["micro_batch"]  # another one would add the gradients in another order
@@ -166,6 +170,8 @@ def unfit(trainer: "Trainer", saved: Checkpoint) -> str | None:
             return f"{path} cannot be read: {' '.join(str(error).split())[:200]}"
     if saved.state["interval"].keys() != Interval().numbers().keys():
         return f"{saved.path / 'state.json'} has another kind of interval"
+    if saved.state["guard"].keys() != trainer.guard.state().keys():
+        return f"{saved.path / 'state.json'} has another kind of guard"
     scaler = saved.state["scaler"]
     if trainer.scaler.is_enabled() and scaler and scaler.keys() != trainer.scaler.state_dict().keys():
         return f"{saved.path / 'state.json'} has another kind of scaler"

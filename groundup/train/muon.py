@@ -69,12 +69,17 @@ class Muon(torch.optim.Optimizer):
     ) -> None:
         super().__init__([{"params": weights, "rows": rows}], {"lr": lr, "weight_decay": weight_decay})
         self.dtype = dtype
+        self.found_inf: Tensor | None = None
         for weight in weights:
             self.state[weight]["momentum"] = torch.zeros_like(weight)
 
     @torch.no_grad()
     def step(self, closure: Any = None) -> None:  # type: ignore[override]
-        """One update of every weight that has a gradient. `closure` must be None."""
+        """One update of every weight that has a gradient. `closure` must be None.
+
+        Where `found_inf`, a number on the weights' device, is not 0, weights and momenta stay, whatever the gradients
+        are. As with torch's fused optimizers the host need not know.
+        """
         for group in self.param_groups:
             lr = group["lr"]
             found = [each for each in zip(group["params"], group["rows"], strict=True) if each[0].grad is not None]
@@ -83,9 +88,14 @@ class Muon(torch.optim.Optimizer):
             weights = [local(weight) for weight, _ in found]
             gradients = [local(weight.grad) for weight, _ in found]
             momenta = [local(self.state[weight]["momentum"]) for weight, _ in found]
+            decayed: Any = 1 - lr * group["weight_decay"]
+            if self.found_inf is not None:  # selected, not multiplied by 0: that would leave NaN as it is
+                stay = self.found_inf != 0
+                gradients = [torch.where(stay, *pair) for pair in zip(momenta, gradients, strict=True)]
+                decayed = torch.where(stay, 1.0, decayed)
             torch._foreach_lerp_(momenta, gradients, 1 - MOMENTUM)
             updates = torch._foreach_lerp(gradients, momenta, MOMENTUM)
-            torch._foreach_mul_(weights, 1 - lr * group["weight_decay"])
+            torch._foreach_mul_(weights, decayed)
             dtype = self.dtype or (torch.bfloat16 if weights[0].is_cuda else torch.float32)
             stacks = defaultdict(list)
             for (weight, rows), mine, update in zip(found, weights, updates, strict=True):
@@ -99,6 +109,8 @@ class Muon(torch.optim.Optimizer):
             for shape, parts in stacks.items():
                 stack = torch.stack([direction for _, direction, _ in parts])  # (n, rows, columns)
                 steps = divided(partial(orthogonalise, dtype=dtype), stack)
+                if self.found_inf is not None:
+                    steps = torch.where(stay, 0.0, steps)
                 # Of the weights' format and layout, without which the sum below is a kernel for each matrix.
                 steps = steps.to(weights[0].dtype, memory_format=torch.contiguous_format)
                 own = [

@@ -98,6 +98,17 @@ def build(model: Transformer, train: Train, device: torch.device) -> torch.optim
     return optimizer
 
 
+def step(optimizer: torch.optim.Optimizer, left_out: Tensor) -> None:
+    """One update; none where `left_out`, a truth on the weights' device, is true: then weights and state stay as they
+    are, whatever the gradients hold. Only optimizers that are not fused make the host wait for it."""
+    for part in optimizer.parts if isinstance(optimizer, Together) else [optimizer]:
+        if isinstance(part, Muon) or part.defaults["fused"]:
+            part.found_inf = left_out.float()  # type: ignore[attr-defined]
+            part.step()
+        elif not left_out:
+            part.step()
+
+
 def set_factor(optimizer: torch.optim.Optimizer, factor: float) -> None:
     """Set every group's learning rate to `factor` of its peak."""
     for group in optimizer.param_groups:
