@@ -195,7 +195,18 @@ CODES: dict[str, Explanation] = {
     # sampling
     "bad-prompt": Explanation(
         USAGE,
-        "The prompt cannot be used: it is longer than the model's context, or not valid Unicode.",
+        "The prompt cannot be used: it is longer than the model's context, or not valid Unicode. A prompt that is too "
+        "long is not cut: the model would go on from another text than the one that was given.",
+    ),
+    "sample-too-large": Explanation(
+        USAGE,
+        "So many texts of that length, side by side, need more memory than is free. The message has the numbers. "
+        "Nothing was written.",
+    ),
+    "not-finite": Explanation(
+        ENVIRONMENT,
+        "The model's output holds NaN or infinity, so there is nothing to draw from. Its weights are damaged by a "
+        "training that diverged, or its number format cannot hold what it computes (--device cpu uses fp32).",
     ),
 }
 
