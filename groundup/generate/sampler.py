@@ -9,7 +9,7 @@ from groundup.generate import room
 from groundup.generate.engine import Piece, Prompt, write
 from groundup.model.transformer import Transformer
 from groundup.recipe.schema import Sample
-from groundup.tokens.encoding import Encoding
+from groundup.tokens.encoding import UNKNOWN, Encoding
 from groundup.tokens.spelling import show, spellings
 from groundup.train.precision import Device
 
@@ -92,11 +92,23 @@ def encode(encoding: Encoding, prompt: str) -> list[int]:
     return encoding.encode(prompt)
 
 
-def unknown(encoding: Encoding, prompt: str) -> str:
-    """The characters of the prompt that the vocabulary cannot spell; the model reads <|unk|> for each."""
-    if encoding.unknown is None:
-        return ""
-    return "".join(one for one in dict.fromkeys(prompt) if encoding.unknown in encoding.encode(one))
+def unreadable(writer: Writer, prompts: list[str]) -> list[str]:
+    """A line about the characters of the prompts that the vocabulary cannot spell, if there are any."""
+    encoding, found = writer.encoding, dict[str, None]()
+    if encoding.unknown is not None:
+        for prompt in prompts:
+            found |= {one: None for one in prompt if encoding.unknown in encode(encoding, one)}
+    return (
+        [f"note: the vocabulary cannot spell {''.join(found)!r}: the model reads {UNKNOWN} for each"] if found else []
+    )
+
+
+def outgrown(writer: Writer, what: str) -> str:
+    """The line that says that texts have become longer than the model can see."""
+    context = writer.model.config.context
+    return f"note: {what} outgrew the model's context of {context:,} tokens: from there on it saw the last " + (
+        f"{context // 2 + 1:,} to {context:,}"
+    )
 
 
 def in_order(texts: list[Written], pieces: Iterator[tuple[Written, Piece]]) -> Iterator[tuple[Written, str]]:
