@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,7 +14,7 @@ from typing import Annotated, Any
 from cyclopts import App, CycloptsError, Parameter
 
 from groundup import __version__
-from groundup.console import printable
+from groundup.console import harmless, printable
 from groundup.errors import CODES, GroundupError
 from groundup.processes import here, stop_signals
 
@@ -50,6 +51,11 @@ Which = Annotated[str, Parameter(help="best, last or a step.")]
 
 def _print(value: Any, as_json: bool, lines: list[str]) -> None:
     print(printable(json.dumps(value, ensure_ascii=False) if as_json else "\n".join(lines)))
+
+
+def _show(text: str) -> None:
+    """Print a part of a text at once."""
+    print(harmless(printable(text)) if sys.stdout.isatty() else printable(text), end="", flush=True)
 
 
 def _shell(words: list[str]) -> str:
@@ -335,6 +341,28 @@ def eval(
     _print(result, json, evaluation_lines(result))
 
 
+@Parameter(name="*")
+@dataclass
+class Sampling:
+    """How texts are written. What is not given is as in the run's recipe."""
+
+    preset: Annotated[str | None, Parameter(help="safe, balanced or wild; sets the next three.")] = None
+    temperature: Annotated[float | None, Parameter(help="0 takes the likeliest token each time.")] = None
+    top_k: Annotated[int | None, Parameter(help="Draw from the k likeliest tokens; 0: all.")] = None
+    top_p: Annotated[float | None, Parameter(help="Draw from the likeliest tokens that reach p; 1: all.")] = None
+    min_p: Annotated[float | None, Parameter(help="Least probability, as a share of the likeliest token's.")] = None
+    repetition_penalty: Annotated[float | None, Parameter(help="Above 1: tokens of the text become less likely.")] = (
+        None
+    )
+    no_repeat_ngram: Annotated[int | None, Parameter(help="No sequence of so many tokens occurs twice; 0: any.")] = None
+    stop: Annotated[list[str] | None, Parameter(help="End before this string; may be repeated.", negative="")] = None
+    max_tokens: Annotated[int | None, Parameter(help="Longest continuation in tokens.")] = None
+    seed: Annotated[int | None, Parameter(help="Of the first text; the next ones count on.")] = None
+
+    def given(self, **more: Any) -> dict[str, Any]:
+        return {key: value for key, value in (asdict(self) | more).items() if value is not None}
+
+
 @app.command
 def sample(
     run: RunName,
@@ -342,33 +370,49 @@ def sample(
     prompt: Annotated[
         list[str] | None, Parameter(help="May be repeated (default: the recipe's prompts).", negative="")
     ] = None,
-    temperature: Annotated[float | None, Parameter(help="0 takes the likeliest token each time.")] = None,
-    top_k: Annotated[int | None, Parameter(help="Draw from the k likeliest tokens; 0: all.")] = None,
-    top_p: Annotated[float | None, Parameter(help="Draw from the likeliest tokens that reach p; 1: all.")] = None,
-    max_tokens: Annotated[int | None, Parameter(help="Longest continuation in tokens.")] = None,
-    seed: Annotated[int | None, Parameter(help="Of the first prompt; the next ones count on.")] = None,
+    samples: Annotated[int | None, Parameter(help="Texts for each prompt.")] = None,
+    batch: Annotated[int | None, Parameter(help="Texts that are written side by side.")] = None,
+    sampling: Sampling | None = None,
+    logprobs: Annotated[
+        int | None, Parameter(help="With --json: log-probabilities of tokens, and of so many likeliest ones.")
+    ] = None,
     checkpoint: Which = "best",
     device: Device = "auto",
     lab: Lab = None,
     json: Json = False,
 ) -> None:
-    """Let a run write. What is not given is as in the run's recipe."""
+    """Let a run write, and print as it writes. What is not given is as in the run's recipe."""
     from groundup.science import judge
-    from groundup.science.summary import sample_lines
+    from groundup.store.runs import find, lab_directory
+
+    if logprobs is not None and (logprobs < 0 or not json):
+        raise GroundupError("usage", f"--logprobs {logprobs} without --json, or negative", "--logprobs 5 --json")
+    found = find(lab_directory(lab), run)
+    given = (sampling or Sampling()).given(prompts=prompt, samples=samples, batch=batch)
+    options = judge.sample_options(found, given)
+    rows = judge.sample(found, checkpoint, options, device, None if json else _show, logprobs)
+    if json:
+        _print({"run": found.name, "samples": rows}, json, [])
+
+
+@app.command
+def chat(
+    run: RunName,
+    *,
+    sampling: Sampling | None = None,
+    checkpoint: Which = "best",
+    device: Device = "auto",
+    lab: Lab = None,
+    json: Json = False,
+) -> None:
+    """Write with a run: it goes on from each line that you type. /help lists what else can be said."""
+    from groundup.science.talk import talk
     from groundup.store.runs import find, lab_directory
 
     found = find(lab_directory(lab), run)
-    given = {
-        "prompts": prompt,
-        "temperature": temperature,
-        "top_k": top_k,
-        "top_p": top_p,
-        "max_tokens": max_tokens,
-        "seed": seed,
-    }
-    options = judge.sample_options(found, {key: value for key, value in given.items() if value is not None})
-    rows = judge.sample(found, checkpoint, options, device)
-    _print({"run": found.name, "samples": rows}, json, [line for row in rows for line in sample_lines(row)])
+    rows = talk(found, checkpoint, (sampling or Sampling()).given(), device, None if json else _show)
+    if json:
+        _print({"run": found.name, "texts": rows}, json, [])
 
 
 @app.command

@@ -1,5 +1,6 @@
 """What people see while work goes on: plain lines on stderr; on a terminal, one line that moves."""
 
+import re
 import sys
 import time
 from collections.abc import Iterator
@@ -8,10 +9,17 @@ from typing import Protocol
 
 from groundup.processes import here
 
+CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+
 
 def printable(text: str) -> str:
     """The text with U+FFFD for what is not Unicode: file names need not be."""
     return text.encode(errors="surrogateescape").decode(errors="replace")
+
+
+def harmless(text: str) -> str:
+    """The text with U+FFFD for control characters other than line ends and tabs: a terminal would obey them."""
+    return CONTROL.sub("\ufffd", text)
 
 
 def say(line: str) -> None:

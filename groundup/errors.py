@@ -248,8 +248,8 @@ CODES: dict[str, Explanation] = {
     ),
     "not-finite": Explanation(
         DIVERGED,
-        "The model's output is infinite or not-a-number somewhere, so no score of it would mean anything. Its weights "
-        "are damaged, or the training diverged without being stopped.",
+        "The model's output is infinite or not-a-number somewhere, so no score of it would mean anything, and there is "
+        "nothing to draw from. Its weights are damaged, or it was trained elsewhere and diverged.",
     ),
     "cannot-export": Explanation(
         USAGE,
@@ -272,7 +272,13 @@ CODES: dict[str, Explanation] = {
     # sampling
     "bad-prompt": Explanation(
         USAGE,
-        "The prompt cannot be used: it is longer than the model's context, or not valid Unicode.",
+        "The prompt cannot be used: it is longer than the model's context, or not valid Unicode. A prompt that is too "
+        "long is not cut: the model would go on from another text than the one that was given.",
+    ),
+    "sample-too-large": Explanation(
+        USAGE,
+        "So many texts of that length, side by side, need more memory than is free. The message has the numbers. "
+        "Nothing was written.",
     ),
 }
 

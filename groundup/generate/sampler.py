@@ -1,84 +1,158 @@
-"""Text from a model, one token at a time."""
+"""Texts from a model and a recipe's `sample`: what training, judging and chatting call."""
 
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from typing import Any
 
-import torch
-from torch import Tensor
-
 from groundup.errors import GroundupError
+from groundup.generate import room
+from groundup.generate.engine import Piece, Prompt, write
 from groundup.model.transformer import Transformer
 from groundup.recipe.schema import Sample
-from groundup.tokens.encoding import Encoding
+from groundup.tokens.encoding import UNKNOWN, Encoding
+from groundup.tokens.spelling import show, spellings
 from groundup.train.precision import Device
 
 
-def filter_logits(logits: Tensor, temperature: float, top_k: int, top_p: float) -> Tensor:
-    """Logits (V,) from which to draw: divided by the temperature, all but the admitted tokens at -inf.
+@dataclass
+class Written:
+    """A text that is being written. `continuation` is what follows the prompt."""
 
-    top_k keeps the k likeliest; top_p then keeps the smallest set of likeliest tokens whose probability reaches p
-    (Holtzman et al. 2020). The likeliest token always stays.
+    prompt: str
+    seed: int
+    start: list[int]  # the tokens of the prompt, behind the end-of-text token with which every document begins
+    continuation: str = ""
+    tokens: list[int] = field(default_factory=list)  # of the continuation, without the end of text
+    ended: str | None = None  # end: by the model; stop: by a stop string; length: max_tokens; None: not yet
+    moved: bool = False  # whether it outgrew the model's context
+    logprobs: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def text(self) -> str:
+        return self.prompt + self.continuation
+
+
+class Writer:
+    """A model that writes. captured: as for the Decoder; worth its while for a model that writes much."""
+
+    def __init__(self, model: Transformer, encoding: Encoding, device: Device, captured: bool = False) -> None:
+        self.model, self.encoding, self.device, self.captured = model, encoding, device, captured
+        self.spellings = spellings(encoding)
+
+    def begin(self, options: Sample, top: int | None = None) -> list[Written]:
+        """The texts that `options` ask for: `samples` for each prompt, each with a seed of its own.
+
+        Equal draws make texts look alike, so the seeds count on from `options.seed`. top: as it will be for `write`.
+        Raises GroundupError `bad-prompt`, and `sample-too-large` for what does not fit into memory.
+        """
+        starts = [self._start(prompt) for prompt in options.prompts]
+        count, longest = len(starts) * options.samples, max(map(len, starts))
+        room.check(self.model.config, options, count, longest, self.device, top)
+        pairs = [pair for pair in zip(options.prompts, starts, strict=True) for _ in range(options.samples)]
+        return [Written(prompt, (options.seed + number) % 2**63, start) for number, (prompt, start) in enumerate(pairs)]
+
+    def _start(self, prompt: str) -> list[int]:
+        ids, context = [self.encoding.end, *encode(self.encoding, prompt)], self.model.config.context
+        if len(ids) > context:
+            what = f"the prompt has {len(ids) - 1:,} tokens, and the model's context has room for {context - 1:,}"
+            raise GroundupError("bad-prompt", what, "shorten the prompt")
+        return ids
+
+    def write(self, texts: list[Written], options: Sample, top: int | None = None) -> Iterator[tuple[Written, Piece]]:
+        """Go on with texts that were begun, or written before; each piece is added to its text before it is given out.
+
+        top: keep the log-probability of each token, and those of so many likeliest ones.
+        Raises GroundupError `not-finite`.
+        """
+        prompts = [Prompt([*text.start, *text.tokens], text.seed) for text in texts]
+        pieces = write(self.model, prompts, options, self.spellings, self.encoding.end, self.device, top, self.captured)
+        for piece in pieces:
+            text = texts[piece.row]
+            text.continuation += piece.text
+            text.ended, text.moved = piece.ended, piece.moved
+            if piece.ended != "end":
+                text.tokens.append(piece.token)
+            if piece.logprob is not None:
+                text.logprobs.append(self._logprobs(piece))
+            yield text, piece
+
+    def _logprobs(self, piece: Piece) -> dict[str, Any]:
+        top = [{"id": id, "token": self.name(id), "logprob": logprob} for id, logprob in piece.top]
+        return {"id": piece.token, "token": self.name(piece.token), "logprob": piece.logprob, "top": top}
+
+    def name(self, token: int) -> str:
+        """A token as a reader sees it."""
+        return show(self.spellings[token]) or str(self.encoding.tokenizer.id_to_token(token))
+
+
+def encode(encoding: Encoding, prompt: str) -> list[int]:
+    """The prompt's tokens. Raises GroundupError `bad-prompt` for what is no Unicode."""
+    if not prompt.isprintable() and any("\ud800" <= character <= "\udfff" for character in prompt):
+        raise GroundupError("bad-prompt", "the prompt is not valid Unicode text", "type it in UTF-8")
+    return encoding.encode(prompt)
+
+
+def unreadable(writer: Writer, prompts: list[str]) -> list[str]:
+    """A line about the characters of the prompts that the vocabulary cannot spell, if there are any."""
+    encoding, found = writer.encoding, dict[str, None]()
+    if encoding.unknown is not None:
+        for prompt in prompts:
+            found |= {one: None for one in prompt if encoding.unknown in encode(encoding, one)}
+    return (
+        [f"note: the vocabulary cannot spell {''.join(found)!r}: the model reads {UNKNOWN} for each"] if found else []
+    )
+
+
+def outgrown(writer: Writer, what: str) -> str:
+    """The line that says that texts have become longer than the model can see."""
+    context = writer.model.config.context
+    return f"note: {what} outgrew the model's context of {context:,} tokens: from there on it saw the last " + (
+        f"{context // 2 + 1:,} to {context:,}"
+    )
+
+
+def in_order(texts: list[Written], pieces: Iterator[tuple[Written, Piece]]) -> Iterator[tuple[Written, str]]:
+    """What can be shown when texts that are written side by side are read one after the other.
+
+    The first text that is not finished is given out as it grows; those behind it wait for it. A text that is finished
+    ends with an empty string.
     """
-    logits = logits / temperature
-    if 0 < top_k < len(logits):
-        logits = logits.masked_fill(logits < logits.topk(top_k).values[-1], -torch.inf)
-    if top_p < 1:
-        ordered, order = logits.sort(descending=True)
-        probability = ordered.softmax(-1)
-        beyond = probability.cumsum(-1) - probability >= top_p  # the mass before a token already reaches p
-        logits = logits.index_fill(0, order[beyond], -torch.inf)
-    return logits
+    place, shown = 0, 0
+    for _ in pieces:
+        while place < len(texts):
+            text = texts[place]
+            if len(text.continuation) > shown:
+                yield text, text.continuation[shown:]
+                shown = len(text.continuation)
+            if text.ended is None:
+                break
+            yield text, ""
+            place, shown = place + 1, 0
 
 
-@torch.no_grad()
 def complete(model: Transformer, encoding: Encoding, prompt: str, options: Sample, device: Device) -> str:
     """The prompt and what the model writes after it, up to the end of the text or `options.max_tokens`.
 
-    Beyond the context the model sees the last `context` tokens. Raises GroundupError `bad-prompt`.
+    Raises GroundupError `bad-prompt`, `sample-too-large`, `not-finite`.
     """
-    return _write(model, encoding, prompt, options, device)[0]
-
-
-def _write(model: Transformer, encoding: Encoding, prompt: str, options: Sample, device: Device) -> tuple[str, str]:
-    """The text, and what ended it."""
-    context = model.config.context
-    if not prompt.isprintable() and any("\ud800" <= character <= "\udfff" for character in prompt):
-        raise GroundupError("bad-prompt", "the prompt is not valid Unicode text", "type it in UTF-8")
-    ids = [encoding.end, *encoding.encode(prompt)]  # every training document begins after an end-of-text token
-    if len(ids) > context:
-        what = f"the prompt has {len(ids) - 1:,} tokens and the model's context {context:,}"
-        raise GroundupError("bad-prompt", what, "shorten the prompt")
-    was_training = model.training
-    model.eval()
-    random = torch.Generator().manual_seed(options.seed)  # on the CPU: the same draws on every device
-    ended = "length"
-    for _ in range(options.max_tokens):
-        window = torch.tensor([ids[-context:]], device=device.device)
-        with device.autocast():
-            logits = model(window, last_only=True)[0, -1]
-        logits = logits.float().cpu()
-        if options.temperature == 0:
-            token = int(logits.argmax())
-        else:
-            admitted = filter_logits(logits, options.temperature, options.top_k, options.top_p)
-            token = int(torch.multinomial(admitted.softmax(-1), 1, generator=random))
-        if token == encoding.end:
-            ended = "end"
-            break
-        ids.append(token)
-    model.train(was_training)
-    return encoding.decode(ids), ended
+    mine = options.model_copy(update={"prompts": [prompt], "samples": 1})
+    return complete_all(model, encoding, mine, device)[0]["text"]
 
 
 def complete_all(model: Transformer, encoding: Encoding, options: Sample, device: Device) -> list[dict[str, Any]]:
-    """A row for each prompt of `options`, with its text, its settings, and what ended the text: `end`, the model
-    itself, or `length`, the limit.
+    """A row for each text, with its prompt, settings and seed. Raises as `complete` does."""
+    return write_all(Writer(model, encoding, device), options)
 
-    The second prompt is drawn with the seed after the first's, and so on: equal draws make texts look alike.
-    """
-    settings = options.model_dump(exclude={"prompts", "max_tokens"})
-    rows = []
-    for number, prompt in enumerate(options.prompts):
-        mine = options.model_copy(update={"seed": options.seed + number})
-        text, ended = _write(model, encoding, prompt, mine, device)
-        rows.append({"prompt": prompt, "text": text, **settings, "seed": mine.seed, "ended": ended})
-    return rows
+
+def write_all(writer: Writer, options: Sample) -> list[dict[str, Any]]:
+    """The same by a writer that is there."""
+    texts = writer.begin(options)
+    for _ in writer.write(texts, options):
+        pass
+    return [row(text, options) for text in texts]
+
+
+def row(text: Written, options: Sample) -> dict[str, Any]:
+    """A text as the record of a run has it."""
+    settings = options.model_dump(exclude={"prompts", "samples", "max_tokens", "batch", "seed"})
+    return {"prompt": text.prompt, "text": text.text, **settings, "seed": text.seed, "ended": text.ended}

@@ -18,6 +18,7 @@ from pydantic import BaseModel, ValidationError
 from groundup.errors import GroundupError
 from groundup.recipe import length
 from groundup.recipe.rungs import fill_in
+from groundup.recipe.sampling import PRESET_KEYS
 from groundup.recipe.schema import Data, Recipe, Train
 from groundup.store.files import Unreadable, read_bounded
 from groundup.store.plain_yaml import LARGEST_YAML, parse_yaml
@@ -321,6 +322,9 @@ def validate(values: dict[str, Any], origins: dict[str, str] | None = None, need
     origins |= dict.fromkeys((f"model.{key}" for key in of_family), f"family {recipe.model.family}")
     shape = f"size {recipe.model.size}" if recipe.model.size else "derived"
     origins |= dict.fromkeys((f"model.{key}" for key in of_shape), shape)
+    if "sample.preset" in origins:
+        of_preset = dict.fromkeys((f"sample.{key}" for key in PRESET_KEYS), f"sample.preset {recipe.sample.preset}")
+        origins = of_preset | origins
     _check_data(recipe.data)
     _check_train(recipe.train)
     if needs_model:

@@ -2,7 +2,9 @@
 
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
+
+from groundup.recipe.sampling import PRESETS
 
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 Positive = Annotated[int, Field(gt=0, le=2**53)]  # the largest that JSON readers, which use floats, keep exact
@@ -274,14 +276,37 @@ class Evaluate(Part):
 
 class Sample(Part):
     prompts: list[str] = Field(default=["Once upon a time", "The"], min_length=1)
+    samples: Positive = 1
+    """Texts for each prompt."""
+    preset: Literal["safe", "balanced", "wild"] = "balanced"
+    """Sets temperature, top_k and top_p where they are not given (groundup/recipe/sampling.py)."""
     temperature: Annotated[float, Field(ge=0)] = 0.8
     """0 takes the likeliest token each time."""
     top_k: Annotated[int, Field(ge=0)] = 40
-    """0: off."""
+    """Draw from the k likeliest tokens; 0: off."""
     top_p: Annotated[float, Field(gt=0, le=1)] = 0.95
-    """1: off."""
+    """Draw from the likeliest tokens that reach p; 1: off."""
+    min_p: Fraction = 0.0
+    """Draw from tokens at least so likely as this share of the likeliest one; 0: off."""
+    repetition_penalty: Annotated[float, Field(gt=0)] = 1.0
+    """Above 1, tokens that the text holds already become less likely; 1: off."""
+    no_repeat_ngram: Annotated[int, Field(ge=0)] = 0
+    """No sequence of so many tokens occurs twice in a text; 0: off."""
+    stop: list[Text] = []
+    """The text ends before the first of these strings."""
     max_tokens: Positive = 200
+    """Longest continuation in tokens."""
+    batch: Positive = 32
+    """Texts that are written side by side. It changes no draw."""
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
+    """Of the first text; the next ones count on."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_preset(cls, values: Any) -> Any:
+        if isinstance(values, dict) and isinstance(values.get("preset"), str):
+            return PRESETS.get(values["preset"], {}) | values
+        return values
 
 
 class Recipe(Part):

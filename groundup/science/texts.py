@@ -18,15 +18,12 @@ from groundup.evaluate.opening import Prompt, own_kinds, read_prompts
 from groundup.evaluate.repetition import find_loop, repeated
 from groundup.evaluate.suffixes import Matches
 from groundup.evaluate.words import words
-from groundup.generate.sampler import complete_all
-from groundup.science.judge import sample_options
+from groundup.generate.sampler import write_all
+from groundup.science.judge import open_writer, sample_options
 from groundup.store.artifacts import Artifact, load
 from groundup.store.files import digest, write_atomic, write_json
 from groundup.store.runs import Run
-from groundup.tokens import tokenizer
 from groundup.tokens.encoding import Encoding
-from groundup.train.checkpoint import load_model, select
-from groundup.train.precision import choose
 
 LISTED = 20  # copied spans that the result lists
 MARKED = 10  # tokens of a copied span from which on it is marked in its text
@@ -55,10 +52,11 @@ def judge_texts(
     """
     begun = time.monotonic()
     prompts = _prompts(run, sets)
-    checkpoint, shards, encoding, on = select(run, which), run.shards(), tokenizer.of_run(run), choose(device)
+    (checkpoint, writer), shards = open_writer(run, which, device), run.shards()
+    encoding = writer.encoding
     options = sample_options(run, given | {"prompts": [one.prompt for one in prompts for _ in range(per_prompt)]})
     say(f"texts: {len(options.prompts):,} of up to {options.max_tokens:,} tokens, with {checkpoint.path.name}")
-    rows = complete_all(load_model(checkpoint, on.device), encoding, options, on)
+    rows = write_all(writer, options)
     written = [_written(row, prompts[number // per_prompt], encoding) for number, row in enumerate(rows)]
     say(f"texts: written in {time.monotonic() - begun:.1f} s; comparing them with the training text")
     measured = _measure(run, shards, encoding, written, options.max_tokens, options.seed)

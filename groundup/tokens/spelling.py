@@ -44,13 +44,21 @@ class Vocabulary:
 
 
 def vocabulary(encoding: Encoding) -> Vocabulary:
-    decoder = json.loads(encoding.tokenizer.to_str()).get("decoder") or {}
-    names = [str(encoding.tokenizer.id_to_token(id)) for id in range(encoding.vocab_size)]
-    spelt = [
-        _bytes(name, decoder.get("type") == "ByteLevel") if size else b""
-        for name, size in zip(names, encoding.token_bytes, strict=True)
-    ]
+    names, spelt = _names(encoding), spellings(encoding)
     return Vocabulary(encoding, spelt, [show(one) if one else name for name, one in zip(names, spelt, strict=True)])
+
+
+def spellings(encoding: Encoding) -> list[bytes]:
+    """The UTF-8 bytes of each token, none for a special one. One character may be spelt by several tokens."""
+    decoder = json.loads(encoding.tokenizer.to_str()).get("decoder") or {}
+    return [
+        _bytes(name, decoder.get("type") == "ByteLevel") if size else b""
+        for name, size in zip(_names(encoding), encoding.token_bytes, strict=True)
+    ]
+
+
+def _names(encoding: Encoding) -> list[str]:
+    return [str(encoding.tokenizer.id_to_token(id)) for id in range(encoding.vocab_size)]
 
 
 def _bytes(name: str, byte_level: bool) -> bytes:

@@ -1,0 +1,230 @@
+"""The model once more, for writing: one token a step, with the keys and values of all earlier ones kept.
+
+It computes what `Transformer.forward` computes, from the same weights (no copies in fp32), and its tests hold it to
+that for every kind of model. What is different is what is left out: at each step only the new tokens go through the
+matrices. Rows of a batch have lengths of their own: a row's place in the cache is its position, and what lies behind
+its end is overwritten before anything looks at it.
+
+Shapes: B rows, T places in the cache, d width, h heads, k key-value heads, s head size, V vocabulary.
+"""
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from groundup.console import say
+from groundup.model.config import ModelConfig
+from groundup.model.transformer import Block, RMSNorm, Transformer
+from groundup.train.precision import DTYPES, Device
+
+
+@dataclass(frozen=True)
+class Map:
+    """A linear map in the number format of matrix products."""
+
+    weight: Tensor
+    bias: Tensor | None
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return F.linear(x.to(self.weight.dtype), self.weight, self.bias)
+
+
+class Layer:
+    """The weights of one block. Gains of norms stay in fp32, since the norms are made in it."""
+
+    def __init__(self, block: Block, dtype: torch.dtype) -> None:
+        attention, feed_forward = block.attention, block.feed_forward
+        self.attention_norm, self.feed_forward_norm = block.attention_norm, block.feed_forward_norm
+        self.qkv, self.attention_output = _map(attention.qkv, dtype), _map(attention.output, dtype)
+        self.input, self.output = _map(feed_forward.input, dtype), _map(feed_forward.output, dtype)
+        self.gain: Tensor | None = None  # (h + k, s): of the norm of all queries and keys at once
+        if isinstance(attention.query_norm, RMSNorm) and isinstance(attention.key_norm, RMSNorm):
+            query, key = attention.query_norm.weight.detach(), attention.key_norm.weight.detach()
+            self.gain = torch.cat((query.expand(attention.heads, -1), key.expand(attention.kv_heads, -1)))
+
+
+def _map(linear: nn.Linear, dtype: torch.dtype) -> Map:
+    return Map(linear.weight.detach().to(dtype), None if linear.bias is None else linear.bias.detach().to(dtype))
+
+
+class Decoder:
+    """A model's weights and a cache for `rows` texts of up to `length` tokens.
+
+    `prefill` begins rows, `step` adds a token to each; both give the logits (B, V) of the tokens that come next.
+    """
+
+    def __init__(self, model: Transformer, device: Device, rows: int, length: int, captured: bool = False) -> None:
+        """captured: on a CUDA device, replay each step as a graph (it takes a second to record, and then half the time
+        that launching every kernel takes)."""
+        c = self.config = model.config
+        self.device, self.length = device.device, length
+        product = DTYPES[device.precision] if device.precision != "fp32" else model.embedding.weight.dtype
+        # the residual stream is as in training: bf16 with bf16 products, else that of the weights
+        self.stream = product if product is torch.bfloat16 else model.embedding.weight.dtype
+        self.layers = [Layer(block, product) for block in model.blocks]  # type: ignore[arg-type]
+        self.embedding, self.norm = model.embedding.weight.detach(), model.norm
+        self.head = Map(model.head_weight.detach().to(product), None)
+        self.positions = model.positions.weight.detach() if c.positions == "learned" else None
+        if self.positions is None:
+            sign = torch.ones(c.head_size, device=self.device)
+            sign[: c.head_size // 2] = -1
+            self.cosine: Tensor = model.cosine  # type: ignore[assignment]
+            self.sine: Tensor = model.sine * sign  # type: ignore[operator]
+        self.cache = self._empty_cache(rows, product)
+        self.lengths = [0] * rows  # tokens of each row that are in the cache
+        self.graph: _Graph | None = None
+        self.captured = captured and self.device.type == "cuda"
+
+    def _empty_cache(self, rows: int, dtype: torch.dtype) -> list[Tensor]:
+        """Keys and values of each layer, (2, B, k, T, s)."""
+        c = self.config
+        shape = (2, rows, c.kv_heads, self.length, c.head_size)
+        return [torch.zeros(shape, dtype=dtype, device=self.device) for _ in self.layers]
+
+    @torch.inference_mode()
+    def prefill(self, rows: list[int], texts: list[list[int]]) -> Tensor:
+        """Forget what `rows` held and read `texts` (token ids, each at least one and at most `length`) into them.
+
+        Returns the logits (B, V) of what follows each text.
+        """
+        c, longest = self.config, max(map(len, texts))
+        tokens = torch.zeros(len(rows), longest, dtype=torch.int64)
+        for row, text in zip(tokens, texts, strict=True):
+            row[: len(text)] = torch.tensor(text)
+        x = self._embed(tokens.to(self.device), torch.arange(longest, device=self.device))  # (B, T, d)
+        place = torch.tensor(rows, device=self.device)
+        rotation = None if self.positions is not None else (self.cosine[:longest, None], self.sine[:longest, None])
+        for layer, cache in zip(self.layers, self.cache, strict=True):
+            q, kv = self._project(layer, x, rotation)  # (B, T, h, s), (B, T, 2k, s)
+            q, k, v = q.transpose(1, 2), *(part.transpose(1, 2) for part in kv.chunk(2, dim=-2))
+            cache[0].index_copy_(0, place, self._padded(k))
+            cache[1].index_copy_(0, place, self._padded(v))
+            y = F.scaled_dot_product_attention(q, k, v, is_causal=True, enable_gqa=c.heads != c.kv_heads)
+            x = self._finish(layer, x, y.transpose(1, 2).flatten(2))
+        last = torch.tensor([len(text) - 1 for text in texts], device=self.device)
+        for row, text in zip(rows, texts, strict=True):
+            self.lengths[row] = len(text)
+        return self._logits(x[torch.arange(len(rows), device=self.device), last])
+
+    def _padded(self, part: Tensor) -> Tensor:
+        """Keys or values (B, k, T', s) with zeros behind them, (B, k, T, s)."""
+        return F.pad(part, (0, 0, 0, self.length - part.shape[2]))
+
+    @torch.inference_mode()
+    def step(self, tokens: Tensor) -> Tensor:
+        """Logits (B, V) of what follows after `tokens` (B,), each of which is added to its row."""
+        if self.captured:
+            try:
+                if self.graph is None:
+                    self.graph = _Graph(self)
+                logits = self.graph.replay(tokens, self.lengths)
+            except RuntimeError as error:  # a driver or a kernel that cannot be recorded; slower is better than not
+                self.captured = False
+                say(f"warning: steps cannot be recorded as a CUDA graph: {str(error).splitlines()[0]}")
+        if not self.captured:
+            same = len(set(self.lengths)) == 1
+            positions = torch.tensor(self.lengths[:1] if same else self.lengths, device=self.device)
+            logits = self._step(tokens, positions, max(self.lengths) + 1, self.lengths[0] if same else None)
+        self.lengths = [length + 1 for length in self.lengths]
+        return logits
+
+    def _step(self, tokens: Tensor, positions: Tensor, span: int, shared: int | None = None) -> Tensor:
+        """One step that looks at the first `span` places. positions: (B,), or (1,) where all have the `shared` one."""
+        c, rows = self.config, len(tokens)
+        x = self._embed(tokens, positions)  # (B, d)
+        rotation = mask = None
+        if self.positions is None:
+            rotation = (self.cosine[positions][:, None], self.sine[positions][:, None])  # (B | 1, 1, s)
+        if shared is None:
+            places = torch.arange(rows, device=self.device)
+            mask = (torch.arange(span, device=self.device) <= positions[:, None])[:, None, None]  # (B, 1, 1, span)
+        for layer, cache in zip(self.layers, self.cache, strict=True):
+            q, kv = self._project(layer, x, rotation)  # (B, h, s), (B, 2k, s)
+            kv = kv.unflatten(1, (2, c.kv_heads))
+            if shared is None:
+                cache[:, places, :, positions] = kv
+            else:
+                cache[:, :, :, shared] = kv.transpose(0, 1)
+            # the queries that share a key-value head stand where the positions of a longer text would
+            q = q.view(rows, c.kv_heads, c.heads // c.kv_heads, c.head_size)
+            y = F.scaled_dot_product_attention(q, cache[0, :, :, :span], cache[1, :, :, :span], mask)
+            x = self._finish(layer, x, y.reshape(rows, c.width))
+        return self._logits(x)
+
+    def _embed(self, tokens: Tensor, positions: Tensor) -> Tensor:
+        x = F.embedding(tokens, self.embedding)
+        return (x if self.positions is None else x + self.positions[positions]).to(self.stream)
+
+    def _project(self, layer: Layer, x: Tensor, rotation: tuple[Tensor, Tensor] | None) -> tuple[Tensor, Tensor]:
+        """Queries (.., h, s), and keys and values (.., 2k, s), of x (.., d); normed and rotated."""
+        c = self.config
+        qkv = layer.qkv(layer.attention_norm(x)).unflatten(-1, (-1, c.head_size))  # (.., h + 2k, s)
+        if layer.gain is None and rotation is None:
+            return qkv[..., : c.heads, :], qkv[..., c.heads :, :]
+        qk, v = qkv.split([c.heads + c.kv_heads, c.kv_heads], dim=-2)
+        kind = qk.dtype
+        if layer.gain is not None:
+            qk = (F.rms_norm(qk.float(), (c.head_size,), eps=1e-6) * layer.gain).to(kind)
+        if rotation is not None:
+            cosine, sine = rotation
+            qk = torch.addcmul(qk * cosine, qk.roll(c.head_size // 2, -1), sine).to(kind)
+        q, k = qk.split([c.heads, c.kv_heads], dim=-2)
+        return q, torch.cat((k, v), dim=-2)
+
+    def _finish(self, layer: Layer, x: Tensor, y: Tensor) -> Tensor:
+        """The rest of a block, from what its heads found, y (.., d)."""
+        x = x + layer.attention_output(y)
+        inner = layer.input(layer.feed_forward_norm(x))
+        if self.config.activation == "swiglu":
+            gate, value = inner.chunk(2, dim=-1)
+            inner = F.silu(gate) * value
+        elif self.config.activation == "gelu":
+            inner = F.gelu(inner, approximate="tanh")
+        else:
+            inner = F.relu(inner).square()
+        return (x + layer.output(inner)).to(self.stream)
+
+    def _logits(self, x: Tensor) -> Tensor:
+        logits = self.head(self.norm(x))
+        return logits if logits.dtype is torch.float64 else logits.float()
+
+    def keep(self, rows: list[int]) -> None:
+        """Drop all rows but these, which become rows 0, 1, ..."""
+        place = torch.tensor(rows, device=self.device)
+        self.cache = [cache.index_select(1, place) for cache in self.cache]
+        self.lengths = [self.lengths[row] for row in rows]
+        self.graph = None
+
+
+class _Graph:
+    """One step over the whole cache, recorded: its kernels are launched together, always on the same memory."""
+
+    def __init__(self, decoder: Decoder) -> None:
+        rows = len(decoder.lengths)
+        self.tokens = torch.zeros(rows, dtype=torch.int64, device=decoder.device)
+        self.positions = torch.tensor(decoder.lengths, device=decoder.device)
+
+        def step() -> Tensor:
+            return decoder._step(self.tokens, self.positions, decoder.length)
+
+        aside = torch.cuda.Stream()
+        aside.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(aside):
+            step()  # what is made at a first call must not be recorded; it writes where the real step will
+        torch.cuda.current_stream().wait_stream(aside)
+        self.graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(self.graph):
+            self.logits = step()
+
+    def replay(self, tokens: Tensor, lengths: list[int]) -> Tensor:
+        self.tokens.copy_(tokens)
+        self.positions.copy_(torch.tensor(lengths))
+        self.graph.replay()
+        return self.logits
+
+
+def cache_bytes(config: ModelConfig, rows: int, length: int, item: int) -> int:
+    """Bytes of the cache for `rows` texts of `length` tokens, with `item` bytes for a number."""
+    return 2 * config.layers * rows * config.kv_heads * config.head_size * length * item
