@@ -38,8 +38,21 @@ KINDS = [torch.float32, torch.float64, torch.float16, torch.bfloat16, torch.int6
 def contents(step: int, bpb: float | None = None, fill: float = 0.0) -> Contents:
     """A checkpoint that holds little, but all that must be there."""
     state: dict[str, Any] = {"step": step, "valid_bpb": bpb, "best": bpb, "since_best": 0, "stopped": None}
-    state |= {"seconds": 1.0, "factor": 1.0, "start": {"step": 0, "factor": 0.0, "seconds": 0.0}, "interval": {}}
-    state |= {"micro_batch": 1, "processes": 1, "optimizer": "adamw", "tokens_per_update": 16, "scaler": {}}
+    state |= {
+        "seconds": 1.0,
+        "factor": 1.0,
+        "start": {"step": 0, "factor": 0.0, "seconds": 0.0},
+        "interval": {},
+        "owed": [],
+    }
+    state |= {
+        "micro_batch": 1,
+        "processes": 1,
+        "optimizer": "adamw",
+        "tokens_per_update": 16,
+        "scaler": {},
+        "guard": {},
+    }
     tensor = torch.full((4, 3), fill + step)
     return Contents({"weight": tensor}, {"weight/momentum": -tensor}, CONFIG, state | {"made_with": {}})
 

@@ -4,8 +4,7 @@ import json
 import random
 import shlex
 import shutil
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
@@ -25,6 +24,7 @@ from groundup.store.files import file_record, write_json
 from groundup.store.runs import Run, all_runs
 from groundup.tokens import tokenizer
 from groundup.train import checkpoint, loop
+from groundup.train.interrupt import Interrupt
 from groundup.train.loop import Trainer, train
 from groundup.train.precision import choose
 
@@ -74,16 +74,12 @@ def trainer(made: Made, path: Path, options: list[str]) -> Trainer:
 def stop(one: Trainer, step: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Train until after `step` somebody asks for the end."""
 
-    class Asked:
+    class Asked(Interrupt):
         def __bool__(self) -> bool:
             return one.step >= step
 
-    @contextmanager
-    def asked() -> Iterator[Asked]:
-        yield Asked()
-
-    with monkeypatch.context() as patch, pytest.raises(GroundupError) as refused:
-        patch.setattr(loop, "interruptible", asked)
+    one.interrupt = Asked()
+    with pytest.raises(GroundupError) as refused:
         train(one)
     assert refused.value.code == "interrupted"
     assert checkpoint.select(one.run, "last").step == step
@@ -221,21 +217,17 @@ def interrupt_after(step: int, patch: pytest.MonkeyPatch) -> None:
     """Let the next training be asked for its end after a step."""
     update = Trainer.update
 
-    class Asked:
+    class Asked(Interrupt):
         asked = False
 
         def __bool__(self) -> bool:
             return self.asked
 
-    @contextmanager
-    def interruptible() -> Iterator[Asked]:
-        yield Asked()
-
     def watched(self: Trainer) -> None:
         update(self)
         Asked.asked = self.step >= step
 
-    patch.setattr(loop, "interruptible", interruptible)
+    patch.setattr(loop, "Interrupt", Asked)
     patch.setattr(Trainer, "update", watched)
 
 
