@@ -430,6 +430,29 @@ def test_a_run_s_name_finds_runs_and_nothing_else(tmp_path: Path, name: str) -> 
     assert code_of(lambda: find(tmp_path, name)) == "no-such-run"
 
 
+SENSELESS = [
+    "{}",
+    '{"chain": [], "model": 5, "counts": [], "files": 3, "event": 1, "kind": 1, "step": "x"}',
+    '{"kind": "valid", "source": "all", "step": 1, "bpb": "x", "event": "finished"}',
+    '{"kind": "valid", "step": true, "event": ["x"], "checkpoint": "final", "text": 1, "prompt": 2, "seed": 3}',
+]
+
+
+@pytest.mark.parametrize("name", ["lineage.json", "corpus.json", "shards.json", "*.jsonl", "recipe.yaml"])
+@pytest.mark.parametrize("text", SENSELESS)
+def test_json_of_a_run_that_says_something_else_is_no_traceback(
+    made: Path, tmp_path: Path, name: str, text: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Nothing vouches for these files: a person may have opened them in an editor."""
+    shutil.copytree(made / "lab", tmp_path / "lab")
+    run = next((tmp_path / "lab" / "runs").iterdir())
+    for path in run.glob(name):
+        path.write_text(text + "\n")
+    for command in (["ls"], ["report", str(run)], ["eval", str(run)], ["train", str(made / "tiny.yaml")]):
+        assert main([*command, "--lab", str(tmp_path / "lab")]) in (0, 2, 3)
+    assert "Traceback" not in capsys.readouterr().err
+
+
 # -- nothing is unpickled ----------------------------------------------------------------------------------------------
 
 

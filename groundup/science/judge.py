@@ -24,7 +24,7 @@ def evaluate(run: Run, which: str, splits: list[str], device: str = "auto") -> d
     checkpoint, shards, encoding, on = select(run, which), run.shards(), tokenizer.of_run(run), choose(device)
     model = load_model(checkpoint, on.device)
     sources, masked = list(shards.manifest["counts"]), _recipe(run).train.document_mask
-    documents = run.read_json("corpus.json")["counts"]
+    documents = run.counts(sources)
     result: dict[str, Any] = {"run": run.name, "checkpoint": checkpoint.path.name, "step": checkpoint.step}
     result |= {"device": on.device.type, "precision": on.precision, "context": model.config.context, "scores": []}
     for split in splits:

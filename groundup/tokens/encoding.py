@@ -107,7 +107,9 @@ def open_tokenizer(path: Path) -> Encoding:
         tokenizer.no_padding()  # a library's setting for its own batches: here it would add tokens to a text,
         tokenizer.no_truncation()  # or take some away
         unknown_name = written["model"].get("unk_token") or _unigram_unknown(written["model"])
-    except Exception as error:  # the library raises bare Exception on a damaged file
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException as error:  # the library raises bare Exception on a damaged file, or panics, which is neither
         raise GroundupError("bad-tokenizer", f"{path} cannot be read: {error}", fix) from None
     tokenizer.encode_special_tokens = True  # text that looks like a special token stays text
     names: dict[int, str] = {id: name for name, id in tokenizer.get_vocab(with_added_tokens=True).items()}
@@ -161,7 +163,9 @@ def _loses(encoding: Encoding) -> str | None:
             if encoding.unknown in ids:
                 continue
             same, size = encoding.decode(ids) == text, int(encoding.token_bytes[ids].sum())
-        except Exception as error:  # as above
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as error:  # as above
             return f"cannot encode {text[:20]!r}: {error}"
         if not same or size != len(text.encode()):
             return f"does not give back {text[:20]!r} as it was"
