@@ -87,7 +87,7 @@ def evaluate(run: Run, which: str, wanted: Wanted, device: str = "auto") -> dict
 def splits(judged: Judged, names: list[str], masked: bool, stride: int | None) -> dict[str, Any]:
     """The run's own splits, by source."""
     shards = judged.run.shards()
-    sources, counts = list(shards.manifest["counts"]), judged.run.read_json("corpus.json")["counts"]
+    sources, counts = list(shards.manifest["counts"]), judged.run.counts(list(shards.manifest["counts"]))
     settings = _windows(judged, masked, stride)
 
     def make() -> Made:
