@@ -50,9 +50,9 @@ def judge_texts(
 ) -> dict[str, Any]:
     """Texts of a checkpoint and their statistics, also written to evaluations/CHECKPOINT.generation.json and .jsonl.
 
-    sets: names or files of prompts, or `recipe`; none: groundup's own, all of them. given: what is not as the recipe samples. Raises
-    GroundupError `no-checkpoint`, `artifact-damaged`, `text-too-short`, `no-such-file`, `bad-file`, `bad-prompt`,
-    `bad-value`.
+    sets: names or files of prompts, or `recipe`; none: groundup's own, all of them. given: what is not as the recipe
+    samples. Raises GroundupError `no-checkpoint`, `artifact-damaged`, `text-too-short`, `no-such-file`, `bad-file`,
+    `bad-prompt`, `bad-value`.
     """
     begun = time.monotonic()
     prompts = _prompts(run, sets)
