@@ -122,6 +122,13 @@ def test_wikitext_stands_beside_what_others_got(run: pathlib.Path) -> None:
     assert "37.37" in text and "not trained on WikiText" in text
 
 
+def test_bits_per_byte_of_splits_and_texts_have_their_interval(run: pathlib.Path) -> None:
+    row = {"source": "letters", "loss": 2.0, "ppl": 7.4, "bpb": 1.234, "bpb_se": 0.01, "tokens": 10, "bytes": 40}
+    record = {"checkpoint": "step-00005000", "step": 5000, "text": "letters.txt", "results": [row]}
+    keep(run, "text-letters", record | {"settings": {"windows": "sliding, 8 tokens of context", "stride": 8}})
+    assert "letters.txt, stride 8 letters 1.234 ± 0.020" in render(run)[1].text
+
+
 def test_statistics_of_texts_stand_beside_human_text(run: pathlib.Path) -> None:
     source, page = render(run)
     assert "repeated 4-grams 12.3 % ± 1.0 4.0 % ± 1.0 is more said before" in page.text
