@@ -61,6 +61,7 @@ def written(step: int = 5000) -> dict[str, Any]:
         "human_texts": 58,
         "settings": {"temperature": 0.8, "seed": 3},
         "training_tokens": 12345,
+        "marked_tokens": 10,
         "notes": [],
     }
 
@@ -141,6 +142,7 @@ def test_statistics_of_texts_stand_beside_human_text(run: pathlib.Path) -> None:
 def test_copied_spans_are_marked_and_their_document_is_named(run: pathlib.Path) -> None:
     source, page = render(run)
     assert "<b>Once upon</b> a time<mark> the copied word</mark><mark>s stood </mark>there" in source
+    assert "2 of 2 texts, most copied first; spans of 10 tokens or more of training are marked" in page.text
     assert "31 tokens, 24 words the copied words stories, document 00ff00ff00ff00ff, token 17" in page.text
     assert ("title", "…B [the copied words] <b>A</b>…") in page.attributes
     assert "12,345 tokens of training text has 31 tokens, that of human text 12 tokens" in page.text

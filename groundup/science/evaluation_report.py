@@ -190,4 +190,4 @@ def generation(run: RunRecord) -> list[page.Block]:
     records = by_task(run.evaluations).get("generation", [])
     if not records:
         return []
-    return [*statistics(records), *passages(run.texts), *copies(records[-1])]
+    return [*statistics(records), *passages(records[-1], run.texts), *copies(records[-1])]

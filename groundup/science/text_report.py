@@ -87,13 +87,16 @@ def _figure(figure: Row, share: bool) -> str:
     return f"{scale * value:,.{places}f}{unit}{spread_words}"
 
 
-def passages(texts: list[Row]) -> list[page.Block]:
+def passages(record: Row, texts: list[Row]) -> list[page.Block]:
     """Some of the texts, evenly from those that copied most to those that copied least, with copied spans marked."""
     order = sorted(texts, key=lambda row: -number(row, "longest_copy") if number(row, "longest_copy") > 0 else 0.0)
     shown = [_passage(row) for row in spread(order, TEXTS)]
     if not shown:
         return []
-    heading = f"Texts, those that copied most first ({len(shown)} of {len(texts):,})"
+    least = units.count(number(record, "marked_tokens"), "tokens")
+    heading = (
+        f"{len(shown)} of {len(texts):,} texts, most copied first; spans of {least} or more of training are marked"
+    )
     return [page.Passages(heading, shown, "more", open=2)]
 
 

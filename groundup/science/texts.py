@@ -152,6 +152,7 @@ def _measure(
         "statistics": generation.rows(model_figures, human_figures, sizes),
         "longest_copy": {"model": _longest(ours_found), "human": _longest(theirs_found)},
         "copies": _copies(written, ours_found, train, encoding),
+        "marked_tokens": MARKED,
         "notes": notes,
     }
     return _Measured(facts, rows)
