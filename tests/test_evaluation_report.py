@@ -74,7 +74,7 @@ def text(name: str, words: str, copied: Any, longest: int) -> dict[str, Any]:
 
 @pytest.fixture
 def run(tmp_path: pathlib.Path) -> pathlib.Path:
-    found = make_run(tmp_path)
+    found = make_run(tmp_path, steps=1000, every=50)
     for step, accuracy in ((1000, 0.55), (5000, 0.72)):
         keep(found, "task-blimp", task("blimp", step, accuracy))
         keep(found, "generation", written(step))
