@@ -165,12 +165,10 @@ def test_odd_values_in_evaluations_never_end_in_a_traceback(run: pathlib.Path, v
     paths = [*run.glob("evaluations/step-*.json"), *run.glob("evaluations/*.jsonl")]
     before = {path: [json.loads(line) for line in path.read_text().splitlines()] for path in paths}
     for keys in (
-        "task accuracy value longest_copy word_perplexity",
+        "task accuracy value",
         "results name statistics copies text",
-        "n unit se settings copied",
-        "level half_width checkpoint prompt notes",
-        "step chance baselines model human tokens",
-        "shortest label loop before",
+        "n unit se settings copied level half_width checkpoint prompt notes step chance",
+        "baselines model human tokens shortest label loop before longest_copy word_perplexity",
     ):
         for path, rows in before.items():
             jsonl(path, [spoil(row, keys) for row in rows])
