@@ -421,9 +421,7 @@ def texts(
     *,
     prompts: Annotated[
         list[str] | None,
-        Parameter(
-            help="A set of groundup's own, or a file (.jsonl, or a prompt a line); may be repeated.", negative=""
-        ),
+        Parameter(help="A set of groundup's own, `recipe`, or a file (.jsonl, or a prompt a line).", negative=""),
     ] = None,
     per_prompt: Annotated[int, Parameter(help="Texts for each prompt.")] = 3,
     temperature: Annotated[float | None, Parameter(help="0 takes the likeliest token each time.")] = None,

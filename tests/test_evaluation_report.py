@@ -61,6 +61,7 @@ def written(step: int = 5000) -> dict[str, Any]:
         "human_texts": 58,
         "settings": {"temperature": 0.8, "seed": 3},
         "training_tokens": 12345,
+        "marked_tokens": 10,
         "notes": [],
     }
 
@@ -73,7 +74,7 @@ def text(name: str, words: str, copied: Any, longest: int) -> dict[str, Any]:
 
 @pytest.fixture
 def run(tmp_path: pathlib.Path) -> pathlib.Path:
-    found = make_run(tmp_path)
+    found = make_run(tmp_path, steps=1000, every=50)
     for step, accuracy in ((1000, 0.55), (5000, 0.72)):
         keep(found, "task-blimp", task("blimp", step, accuracy))
         keep(found, "generation", written(step))
@@ -122,6 +123,13 @@ def test_wikitext_stands_beside_what_others_got(run: pathlib.Path) -> None:
     assert "37.37" in text and "not trained on WikiText" in text
 
 
+def test_bits_per_byte_of_splits_and_texts_have_their_interval(run: pathlib.Path) -> None:
+    row = {"source": "letters", "loss": 2.0, "ppl": 7.4, "bpb": 1.234, "bpb_se": 0.01, "tokens": 10, "bytes": 40}
+    record = {"checkpoint": "step-00005000", "step": 5000, "text": "letters.txt", "results": [row]}
+    keep(run, "text-letters", record | {"settings": {"windows": "sliding, 8 tokens of context", "stride": 8}})
+    assert "letters.txt, stride 8 letters 1.234 ± 0.020" in render(run)[1].text
+
+
 def test_statistics_of_texts_stand_beside_human_text(run: pathlib.Path) -> None:
     source, page = render(run)
     assert "repeated 4-grams 12.3 % ± 1.0 4.0 % ± 1.0 is more said before" in page.text
@@ -134,6 +142,7 @@ def test_statistics_of_texts_stand_beside_human_text(run: pathlib.Path) -> None:
 def test_copied_spans_are_marked_and_their_document_is_named(run: pathlib.Path) -> None:
     source, page = render(run)
     assert "<b>Once upon</b> a time<mark> the copied word</mark><mark>s stood </mark>there" in source
+    assert "2 of 2 texts, most copied first; spans of 10 tokens or more of training are marked" in page.text
     assert "31 tokens, 24 words the copied words stories, document 00ff00ff00ff00ff, token 17" in page.text
     assert ("title", "…B [the copied words] <b>A</b>…") in page.attributes
     assert "12,345 tokens of training text has 31 tokens, that of human text 12 tokens" in page.text
@@ -156,12 +165,10 @@ def test_odd_values_in_evaluations_never_end_in_a_traceback(run: pathlib.Path, v
     paths = [*run.glob("evaluations/step-*.json"), *run.glob("evaluations/*.jsonl")]
     before = {path: [json.loads(line) for line in path.read_text().splitlines()] for path in paths}
     for keys in (
-        "task accuracy value longest_copy word_perplexity",
+        "task accuracy value",
         "results name statistics copies text",
-        "n unit se settings copied",
-        "level half_width checkpoint prompt notes",
-        "step chance baselines model human tokens",
-        "shortest label loop before",
+        "n unit se settings copied level half_width checkpoint prompt notes step chance",
+        "baselines model human tokens shortest label loop before longest_copy word_perplexity",
     ):
         for path, rows in before.items():
             jsonl(path, [spoil(row, keys) for row in rows])

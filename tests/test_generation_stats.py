@@ -89,11 +89,14 @@ def test_distinct_is_the_share_of_distinct_ngrams_in_each_block() -> None:
 
 
 @given(st.lists(some_words.filter(bool), min_size=1, max_size=5), st.integers(1, 6), st.integers(1, 3))
-def test_distinct_is_a_share_and_no_text_is_more_varied_for_being_repeated(
+def test_distinct_is_a_share_and_halves_where_every_text_stands_twice(
     texts: list[list[str]], size: int, n: int
 ) -> None:
     value = distinct(texts, n, size).value
     assert value is None or 0 < value <= 1
+    whole = sum(map(len, texts))
+    once, twice = distinct(texts, n, whole).value, distinct([*texts, *texts], n, 2 * whole).value
+    assert once is None or twice == pytest.approx(once / 2)
 
 
 def test_self_bleu_is_that_of_nltk() -> None:

@@ -168,6 +168,11 @@ def test_a_run_without_checkpoint_or_shards_is_refused(own: Run, prompts: str) -
     assert refusal.value.code == "no-checkpoint"
 
 
+def test_the_recipes_own_prompts_are_a_set(own: Run) -> None:
+    result = judge_texts(own, "best", ["recipe"], 2, {"max_tokens": 2})
+    assert (result["texts"], result["prompts"]["n"]) == (2, 1)
+
+
 def test_a_file_of_lines_is_a_prompt_a_line(tmp_path: Path) -> None:
     (tmp_path / "mine.txt").write_text("A cat\n\nA dog \n")
     assert [(one.id, one.prompt) for one in read_prompts(str(tmp_path / "mine.txt"))] == [

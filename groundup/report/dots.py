@@ -11,7 +11,7 @@ from xml.etree.ElementTree import Element, SubElement, tostring
 from matplotlib.ticker import MaxNLocator
 
 from groundup.report.page import Key, Plot
-from groundup.report.plot import COLORS, WIDTH
+from groundup.report.plot import COLORS, LARGEST, WIDTH
 
 LEFT, RIGHT = 168, 412  # x of the axis' ends; the labels stand before it, the values behind it (CSS pixels)
 TOP, LINE, NOTES, BOTTOM = 6, 24, 13, 24  # above the rows, of a row, for the names of marks under it, for the axis
@@ -63,11 +63,11 @@ def picture(
 
     measure: a value with its unit. span: what the axis shows at least.
     """
-    seen = [line for line in lines if line.dots and math.isfinite(line.dots[0].value)]
+    seen = [line for line in lines if line.dots and _seen(line.dots[0].value)]
     if not seen:
         return []
     values = [v for line in seen for dot in line.dots for v in (dot.value, dot.low, dot.high)]
-    values = [v for v in [*values, *(m.value for line in seen for m in line.marks), *(span or ())] if math.isfinite(v)]
+    values = [v for v in [*values, *(m.value for line in seen for m in line.marks), *(span or ())] if _seen(v)]
     ticks = MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]).tick_values(min(values), max(values))
     low, high = float(ticks[0]), float(ticks[-1])
 
@@ -90,24 +90,29 @@ def picture(
     return [Plot(title, unit, tostring(svg, encoding="unicode"), note, legend)]
 
 
+def _seen(value: float) -> bool:
+    """Whether a value can be drawn."""
+    return abs(value) < LARGEST
+
+
 def _row(svg: Element, line: Line, y: float, x: Callable[[float], float], measure: Callable[[float], str]) -> None:
     label = line.label if len(line.label) <= LONGEST else line.label[: LONGEST - 1] + "…"
     middle = y + LINE / 2
     _text(svg, label, LEFT - 10, middle + 4, "end", line.label)
     for mark in line.marks:
-        if math.isfinite(mark.value):
+        if _seen(mark.value):
             at = x(mark.value)
             drawn = _line(svg, at, y + 3, at, y + LINE - 3, f"var(--c{mark.color % COLORS})", 1.5, mark.dashed)
             SubElement(drawn, "title").text = f"{mark.label}: {measure(mark.value)}"
             if mark.name:
                 _text(svg, mark.name, at, y + LINE + 7, "middle", mark.label)
-    count = sum(math.isfinite(dot.value) for dot in line.dots)
-    for number, dot in enumerate(dot for dot in line.dots if math.isfinite(dot.value)):
+    count = sum(_seen(dot.value) for dot in line.dots)
+    for number, dot in enumerate(dot for dot in line.dots if _seen(dot.value)):
         height = middle + (number - (count - 1) / 2) * 8
         color = f"var(--c{dot.color % COLORS})"
         group = SubElement(svg, "g")
         words = f"{line.label}, {dot.label}: {measure(dot.value)}"
-        if math.isfinite(dot.low) and math.isfinite(dot.high):
+        if _seen(dot.low) and _seen(dot.high):
             words += f", 95 % interval {measure(dot.low)} to {measure(dot.high)}"
             _line(group, x(dot.low), height, x(dot.high), height, color, 2)
         SubElement(group, "title").text = words

@@ -155,14 +155,20 @@ def perplexities(records: dict[str, list[Row]]) -> list[page.Block]:
 
 
 def bits_per_byte(run: RunRecord) -> list[page.Block]:
+    """Splits and texts, with an interval where the documents' spread is on record."""
     rows: list[list[str]] = []
     for one in sorted(run.evaluations, key=lambda one: finite(number(one, "step"), -1), reverse=True):
-        scores = listing(one, "scores")
+        scores = listing(one, "scores") or [row for row in listing(one, "results") if "bpb" in row]
+        slides = "sliding" in words(mapping(one, "settings"), "windows")
+        stride = f", stride {words(mapping(one, 'settings'), 'stride')}" if slides else ""
         for score in scores:
             split, source, bpb = words(score, "split"), words(score, "source"), number(score, "bpb")
             scored = {words(s, "source"): number(s, "bytes") for s in scores if s.get("split") == split}
             floor = known_entropy(run.corpus, split, scored).get(source, NOTHING)
-            rows.append([words(one, "checkpoint", units.ABSENT), split, source, units.decimals(bpb)])
+            half = NORMAL_95 * number(score, "bpb_se")
+            spread = f" ± {units.decimals(half)}" if math.isfinite(half) else ""
+            what = (split or words(one, "text")) + stride
+            rows.append([words(one, "checkpoint", units.ABSENT), what, source, units.decimals(bpb) + spread])
             rows[-1] += [units.decimals(ratio(bpb, floor), 3, "×"), units.decimals(number(score, "loss"))]
             rows[-1] += [units.decimals(number(score, "ppl"), 2), units.count(number(score, "tokens"))]
             rows[-1] += [units.size(number(score, "bytes")), units.count(number(score, "documents"))]
@@ -184,4 +190,4 @@ def generation(run: RunRecord) -> list[page.Block]:
     records = by_task(run.evaluations).get("generation", [])
     if not records:
         return []
-    return [*statistics(records), *passages(run.texts), *copies(records[-1])]
+    return [*statistics(records), *passages(records[-1], run.texts), *copies(records[-1])]

@@ -44,7 +44,7 @@ def write(run_dir: pathlib.Path) -> pathlib.Path:
 def render(run: RunRecord) -> str:
     samples_intro = "What the model wrote on the way, newest first. The prompt is bold; what follows is the model's."
     lineage_intro = "What this run was made from. A shortened hash shows all of itself when pointed at."
-    texts_intro = "What the model repeats, varies and copies when it writes freely; a copied span is marked."
+    texts_intro = "What the model repeats, varies and copies when it writes freely."
     sections = [
         Section("Curves", curves(run)),
         Section("Samples", samples(run), samples_intro),

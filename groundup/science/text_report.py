@@ -69,14 +69,12 @@ def _table(record: Row, rows: list[Row]) -> Table:
     settings = mapping(record, "settings")
     named = ("temperature", "top_k", "top_p", "max_tokens", "seed")
     drawn = ", ".join(f"{key.replace('_', '-')} {words(settings, key)}" for key in named if key in settings)
-    note = f"{units.count(number(record, 'texts'), 'texts')} of {words(record, 'checkpoint')} ({drawn}) beside "
-    note += (
+    note = (
+        f"{units.count(number(record, 'texts'), 'texts')} of {words(record, 'checkpoint')} ({drawn}) beside "
         f"{units.count(number(record, 'human_texts'), 'pieces')} of held-out human text of the same lengths; ± is a "
-    )
-    note += (
         "95 % interval by prompt, document or block. Of twenty figures about one differs so much by chance. N-grams "
+        "of tokens and copied spans depend on the tokenizer, the others do not."
     )
-    note += "of tokens and copied spans depend on the tokenizer, the others do not."
     return Table(["statistic", "model", "human text", "so the model", "what is counted"], table, "lrrlt", note)
 
 
@@ -89,13 +87,16 @@ def _figure(figure: Row, share: bool) -> str:
     return f"{scale * value:,.{places}f}{unit}{spread_words}"
 
 
-def passages(texts: list[Row]) -> list[page.Block]:
+def passages(record: Row, texts: list[Row]) -> list[page.Block]:
     """Some of the texts, evenly from those that copied most to those that copied least, with copied spans marked."""
     order = sorted(texts, key=lambda row: -number(row, "longest_copy") if number(row, "longest_copy") > 0 else 0.0)
     shown = [_passage(row) for row in spread(order, TEXTS)]
     if not shown:
         return []
-    heading = f"Texts, those that copied most first ({len(shown)} of {len(texts):,})"
+    least = units.count(number(record, "marked_tokens"), "tokens")
+    heading = (
+        f"{len(shown)} of {len(texts):,} texts, most copied first; spans of {least} or more of training are marked"
+    )
     return [page.Passages(heading, shown, "more", open=2)]
 
 
@@ -139,7 +140,7 @@ def copies(record: Row) -> list[page.Block]:
     longest = mapping(record, "longest_copy")
     note = (
         f"The longest span that a text shares with the {units.count(number(record, 'training_tokens'), 'tokens')} of "
+        f"training text has {units.count(number(longest, 'model'), 'tokens')}, that of human text "
+        f"{units.count(number(longest, 'human'), 'tokens')}. A pointer shows what surrounds a span in its document."
     )
-    note += f"training text is {units.count(number(longest, 'model'), 'tokens')}, that of human text "
-    note += f"{units.count(number(longest, 'human'), 'tokens')}. A pointer shows what surrounds a span in its document."
     return [Table(["text", "longest span", "copied words", "where it stands in training"], rows, "lltt", note)]

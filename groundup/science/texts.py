@@ -25,6 +25,7 @@ from groundup.store.files import digest, write_atomic, write_json
 from groundup.store.runs import Run
 from groundup.tokens.encoding import Encoding
 
+RECIPE = "recipe"  # the name of the set of prompts that the run's recipe has
 LISTED = 20  # copied spans that the result lists
 MARKED = 10  # tokens of a copied span from which on it is marked in its text
 AROUND = 30  # tokens of the training text shown on either side of one
@@ -46,9 +47,9 @@ def judge_texts(
 ) -> dict[str, Any]:
     """Texts of a checkpoint and their statistics, also written to evaluations/CHECKPOINT.generation.json and .jsonl.
 
-    sets: names or files of prompts; none: groundup's own, all of them. given: what is not as the recipe samples. Raises
-    GroundupError `no-checkpoint`, `artifact-damaged`, `text-too-short`, `no-such-file`, `bad-file`, `bad-prompt`,
-    `bad-value`.
+    sets: names or files of prompts, or `recipe`; none: groundup's own, all of them. given: what is not as the recipe
+    samples. Raises GroundupError `no-checkpoint`, `artifact-damaged`, `text-too-short`, `no-such-file`, `bad-file`,
+    `bad-prompt`, `bad-value`.
     """
     begun = time.monotonic()
     prompts = _prompts(run, sets)
@@ -81,11 +82,14 @@ def judge_texts(
 
 
 def _prompts(run: Run, sets: Sequence[str]) -> list[Prompt]:
-    names = list(sets) or own_kinds()
-    if names:
-        return [prompt for name in names for prompt in read_prompts(name)]
-    own = sample_options(run, {}).prompts
-    return [Prompt(f"recipe-{number}", "recipe", prompt) for number, prompt in enumerate(own, 1)]
+    of_recipe = sample_options(run, {}).prompts
+    found: list[Prompt] = []
+    for name in sets or own_kinds() or [RECIPE]:
+        if name == RECIPE:
+            found += [Prompt(f"{RECIPE}-{number}", RECIPE, prompt) for number, prompt in enumerate(of_recipe, 1)]
+        else:
+            found += read_prompts(name)
+    return found
 
 
 def _written(row: dict[str, Any], prompt: Prompt, encoding: Encoding) -> Written:
@@ -146,6 +150,7 @@ def _measure(
         "statistics": generation.rows(model_figures, human_figures, sizes),
         "longest_copy": {"model": _longest(ours_found), "human": _longest(theirs_found)},
         "copies": _copies(written, ours_found, train, encoding),
+        "marked_tokens": MARKED,
         "notes": notes,
     }
     return _Measured(facts, rows)
