@@ -1,11 +1,12 @@
 """How fast a model is judged: BLiMP in full, beside lm-eval's own `hf` model on a sample of the same sentences.
 
-    python bench/evaluate.py --blimp FOLDER [--rung 20m] [--device cpu] [--paradigms 67] [--peer 200] [--json]
+    python bench/evaluate.py --blimp FOLDER [--rung 20m] [--device cpu] [--paradigms 67] [--peer 20] [--json]
 
-The model is untrained: speed does not depend on what it knows. The tokenizer is learned from BLiMP's own sentences, so
-sentences are as short in tokens as they can be for both. lm-eval (pip install lm-eval[hf]) gets the exported model and
-`--peer` pairs of each paradigm in batches of 64; without it, or with --peer 0, there is no ratio. Wall seconds and
-processor seconds are both told, since on a machine that does other work only the second compare.
+The model is untrained: speed does not depend on what it knows. It has the rung's vocabulary of 8,192, whatever the
+tokenizer has: `--tokenizer`, or one of 4,096 tokens learned from BLiMP's own sentences, which makes them short. lm-eval
+(pip install lm-eval[hf]) gets the exported model and `--peer` pairs of each paradigm in batches of 64; without it, or
+with --peer 0, there is no ratio. Wall seconds and processor seconds are both told, since on a machine that does other
+work only the second compare.
 """
 
 import argparse
@@ -25,7 +26,7 @@ from groundup.evaluate.choice import Item, encode
 from groundup.evaluate.likelihood import likelihoods
 from groundup.evaluate.tasks import open_task
 from groundup.export.huggingface import write
-from groundup.model.config import ModelConfig, configure
+from groundup.model.config import configure
 from groundup.model.transformer import Transformer
 from groundup.recipe.load import resolve
 from groundup.store.files import write_json
@@ -33,7 +34,8 @@ from groundup.tokens.encoding import CONFIG, END, FILE, Encoding, open_tokenizer
 from groundup.tokens.kinds import learn
 from groundup.train.precision import Device, choose
 
-BATCH = 64  # of the peer: the fastest of 16, 64 and 256 on a CPU
+BATCH = 64  # sentences at once, of the peer
+LEARNED = 4096
 
 
 def clocked(call: Callable[[], Any]) -> tuple[Any, float, float]:
@@ -43,10 +45,6 @@ def clocked(call: Callable[[], Any]) -> tuple[Any, float, float]:
     if torch.cuda.is_available():
         torch.cuda.synchronize()
     return result, time.perf_counter() - wall, time.process_time() - cpu
-
-
-def model_of(rung: str, vocab_size: int) -> ModelConfig:
-    return configure(resolve(rung).recipe.model, vocab_size)
 
 
 def ours(model: Transformer, items: list[Item], encoding: Encoding, device: Device) -> list[tuple[float, float]]:
@@ -82,20 +80,24 @@ def measure(given: argparse.Namespace, folder: Path) -> dict[str, Any]:
     items = open_task(f"blimp={given.blimp}", None, folder).items
     names = sorted({item.groups["paradigm"] for item in items})[: given.paradigms]
     items = [item for item in items if item.groups["paradigm"] in names]
-    texts = [text.strip() for item in items for _, text in item.options]
-    vocab_size = resolve(given.rung).recipe.tokenizer.vocab_size
-    learn("bpe", min(vocab_size, given.vocab), 3, lambda: iter(texts)).save(str(folder / FILE))
+    if given.tokenizer:
+        (folder / FILE).write_bytes(given.tokenizer.read_bytes())
+    else:
+        texts = [text.strip() for item in items for _, text in item.options]
+        learn("bpe", LEARNED, 3, lambda: iter(texts)).save(str(folder / FILE))
     write_json(folder / CONFIG, {"tokenizer_class": "PreTrainedTokenizerFast", "bos_token": END, "eos_token": END})
     encoding, device = open_tokenizer(folder / FILE), choose(given.device, "fp32", compile=False, tf32=False)
     torch.manual_seed(1)
-    model = Transformer(model_of(given.rung, encoding.vocab_size)).to(device.device).eval()
+    recipe = resolve(given.rung).recipe
+    model = Transformer(configure(recipe.model, recipe.tokenizer.vocab_size)).to(device.device).eval()
     ours(model, items[:200], encoding, device)  # what is made once only
     _, wall, cpu = clocked(lambda: ours(model, items, encoding, device))
     row: dict[str, Any] = {
         "rung": given.rung,
         "device": device.name,
         "precision": device.precision,
-        "vocab_size": encoding.vocab_size,
+        "tokens_per_sentence": sum(len(encoding.encode(text)) for item in items[::100] for _, text in item.options)
+        / (2 * len(items[::100])),
         "sentences": 2 * len(items),
         "seconds": wall,
         "cpu_seconds": cpu,
@@ -129,7 +131,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--blimp", type=Path, required=True, help="folder of BLiMP's 67 jsonl files")
     parser.add_argument("--rung", default="20m")
-    parser.add_argument("--vocab", type=int, default=8192)
+    parser.add_argument("--tokenizer", type=Path, help="a tokenizer.json")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--threads", type=int, default=0)
     parser.add_argument("--paradigms", type=int, default=67)
