@@ -1,6 +1,6 @@
-"""How fast a model is judged: BLiMP in full, beside lm-eval's own `hf` model on a sample of the same sentences.
+"""How fast a model is judged: BLiMP, beside lm-eval's own `hf` model on a sample of the same sentences.
 
-    python bench/evaluate.py --blimp FOLDER [--rung 20m] [--device cpu] [--paradigms 67] [--peer 20] [--json]
+    python bench/evaluate.py --blimp FOLDER [--rung 20m] [--device cpu] [--pairs 1000] [--peer 20] [--json]
 
 The model is untrained: speed does not depend on what it knows. It has the rung's vocabulary of 8,192, whatever the
 tokenizer has: `--tokenizer`, or one of 4,096 tokens learned from BLiMP's own sentences, which makes them short. lm-eval
@@ -78,8 +78,8 @@ def peers(exported: Path, items: list[Item], device: Device) -> tuple[list[float
 
 def measure(given: argparse.Namespace, folder: Path) -> dict[str, Any]:
     items = open_task(f"blimp={given.blimp}", None, folder).items
-    names = sorted({item.groups["paradigm"] for item in items})[: given.paradigms]
-    items = [item for item in items if item.groups["paradigm"] in names]
+    names = sorted({item.groups["paradigm"] for item in items})
+    items = [items[number] for name in names for number in _first(items, name, given.pairs)]
     if given.tokenizer:
         (folder / FILE).write_bytes(given.tokenizer.read_bytes())
     else:
@@ -134,7 +134,7 @@ def main() -> None:
     parser.add_argument("--tokenizer", type=Path, help="a tokenizer.json")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--threads", type=int, default=0)
-    parser.add_argument("--paradigms", type=int, default=67)
+    parser.add_argument("--pairs", type=int, default=1000, help="pairs of each paradigm; BLiMP has 1,000")
     parser.add_argument("--peer", type=int, default=20, help="pairs of each paradigm that lm-eval gets")
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args()

@@ -61,7 +61,11 @@ class Judged:
 
 
 def judge(run: Run, which: str, device: str = "auto") -> Judged:
-    """Open a checkpoint. Raises GroundupError `no-checkpoint`, `checkpoint-damaged`, `bad-tokenizer`, `no-device`."""
+    """Open a checkpoint.
+
+    Raises GroundupError `run-damaged`, `no-checkpoint`, `checkpoint-damaged`, `bad-tokenizer`, `no-device`.
+    """
+    run.lineage()  # a damaged one is named before anything else asks it
     checkpoint, encoding = select(run, which), tokenizer.of_run(run)
     on = choose(device, "fp32", compile=False, tf32=False)
     return Judged(run, checkpoint, load_model(checkpoint, on.device), encoding, on, trained_on(run))
