@@ -378,6 +378,7 @@ def test_a_run_without_a_checkpoint_is_refused(go: Go, lab: Lab) -> None:
     [
         ("recipe.yaml", "run-damaged", "sample"),
         ("lineage.json", "run-damaged", "eval"),
+        ("corpus.json", "run-damaged", "eval"),
         ("tokenizer.json", "bad-tokenizer", "sample"),
         ("tokenizer.json", "bad-tokenizer", "eval"),
     ],

@@ -138,6 +138,10 @@ def test_the_option_is_scored_and_not_its_context() -> None:
 def test_a_context_that_is_too_long_loses_its_beginning_and_an_option_that_is_too_long_is_refused() -> None:
     item = Item("a", (("abcdefgh", " ij"), ("abcdefgh", " k")), 0)
     options, cut = encode(item, Letters(), 6)  # type: ignore[arg-type]
+    model = scrambled(ModelConfig(**MODERN.to_json() | {"vocab_size": 128, "context": 6}))
+    for row in ([options[0]], options):  # it fills the context, alone and beside another
+        (_, found), *_ = likelihoods(model, [row], CPU)
+        assert found[0].nats == pytest.approx(alone(model, options[0])[0], rel=1e-4)
     assert cut == 5 and options[0].ids == [0, *map(ord, "fgh ij")] and options[0].first == 4
     with pytest.raises(GroundupError, match="item a: an option has 8 tokens") as refused:
         encode(Item("a", (("ab", " cdefghi"), ("ab", " k")), 0), Letters(), 6)  # type: ignore[arg-type]

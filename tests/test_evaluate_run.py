@@ -136,6 +136,16 @@ def test_text_that_the_model_was_trained_on_is_flagged(
     assert all(row["trained_on"] for row in result["scores"]) and "trained on the train split" in said
 
 
+def test_files_of_one_name_in_two_folders_are_two_texts(
+    lab: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    for folder in ("one", "two"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "a.txt").write_text(f"An owl flew over lake {folder}.")
+    rows = eval_json(lab, capsys, "--text", str(tmp_path))[0]["evaluations"][0]["results"]
+    assert [row["documents"] for row in rows] == [1, 1, 2] and rows[-1]["source"] == "all"
+
+
 def test_wikitext_is_scored_from_a_raw_file(lab: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     (tmp_path / "wiki.raw").write_text(" \n = Title = \n \n The cat sat on a mat @-@ like thing . \n")
     (record,) = eval_json(lab, capsys, "--task", f"wikitext={tmp_path / 'wiki.raw'}")[0]["evaluations"]

@@ -137,6 +137,17 @@ def test_pairs_of_blimp_are_blimp_wherever_they_lie_and_one_of_two_like_sentence
     assert baselines(task.items)["constant"] == 0.5
 
 
+def test_of_a_folder_only_the_jsonl_files_are_a_task(tmp_path: Path) -> None:
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    (folder / "README.md").write_text("what this is")
+    with pytest.raises(GroundupError, match="no jsonl file"):
+        open_task(str(folder), None, tmp_path)
+    write(folder / "a.jsonl", GOOD)
+    write(folder / "b.jsonl", GOOD)
+    assert [item.id for item in open_task(str(folder), None, tmp_path).items] == ["a:1", "b:1"]
+
+
 def test_every_known_file_has_a_size_and_a_hash() -> None:
     assert len(known()["tasks"]["blimp"]["files"]) == 67
     for task in known()["tasks"].values():

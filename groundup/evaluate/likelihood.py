@@ -92,9 +92,10 @@ def _row(number: int, options: Sequence[Option]) -> _Row:
             break
     first = min(option.first for option in options)
     tokens = list(distinct[0][:shared])
+    seen = shared - (len(distinct) == 1)  # nothing is predicted from the last token of all
     places = list(range(first - 1, shared - 1))
     targets = tokens[first:]
-    positions, branches, owners = list(range(shared)), [0] * shared, [-1] * len(targets)
+    tokens, positions, branches, owners = tokens[:seen], list(range(seen)), [0] * seen, [-1] * len(targets)
     for owner, ids in enumerate(distinct):
         branch = ids[shared:]
         begin = max(first, shared)  # the first target in the branch

@@ -77,7 +77,7 @@ class GroundupLM(TemplateLM):
         most = min(int(options.get("max_gen_toks", MOST_NEW)), self.max_length - 1)
         temperature = float(options.get("temperature", 0.0)) if options.get("do_sample") else 0.0
         random = torch.Generator().manual_seed(0)
-        ids = [self.encoding.end, *self.encoding.encode(context)][-(self.max_length - most) :]
+        ids = (self.encoding.encode(context) or [self.encoding.end])[-(self.max_length - most) :]
         written: list[int] = []
         self.model.eval()
         while len(written) < most:

@@ -32,8 +32,13 @@ class Trained:
 
 def trained_on(run: Run) -> Trained:
     """Raises GroundupError `run-damaged`."""
-    records = run.read_json("corpus.json").get("sources", [])
-    files = {one["sha256"]: one["file"] for one in records if one.get("split") not in ("valid", "test")}
+    corpus = run.read_json("corpus.json")
+    try:
+        records = corpus.get("sources", []) if corpus["counts"] else []
+        files = {one["sha256"]: one["file"] for one in records if one.get("split") not in ("valid", "test")}
+    except (AttributeError, KeyError, TypeError):
+        what = f"{run.path / 'corpus.json'} does not say what the corpus holds"
+        raise GroundupError("run-damaged", what, "delete the run and train it again") from None
     ids = [np.empty(0, np.uint64)]
     try:
         for link in run.lineage()["chain"]:

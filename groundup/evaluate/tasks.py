@@ -71,13 +71,13 @@ def open_task(given: str, mirror: str | None, downloads: Path) -> Task:
     name, equals, path = given.partition("=")
     tasks = known()["tasks"]
     if name in tasks and equals:
-        return _read(name, tasks[name], expand(path))
+        return _read(name, tasks[name], _files(path))
     if given in tasks:
         return _read(given, tasks[given], _fetch(tasks[given], mirror, downloads))
     if given in suites():
         return _read_suite(given)
     if _exists(given):
-        paths = expand(given)
+        paths = _files(given)
         hashes = {sha256(one) for one in paths}
         for name, task in tasks.items():
             if hashes == {entry[1] for entry in task["files"].values()}:
@@ -94,6 +94,14 @@ def _exists(given: str) -> bool:
         return Path(given).expanduser().exists() or any(sign in given for sign in "*?[") or "/" in given
     except (OSError, ValueError):  # too long a name, or a NUL in it
         return False
+
+
+def _files(given: str) -> list[Path]:
+    """The jsonl files behind a path; other files of a folder are passed over."""
+    paths = [path for path in expand(given) if path.suffix == ".jsonl" or not Path(given).expanduser().is_dir()]
+    if not paths:
+        raise _bad(f"the folder {given} holds no jsonl file")
+    return paths
 
 
 def _fetch(task: dict[str, Any], mirror: str | None, downloads: Path) -> list[Path]:

@@ -50,7 +50,8 @@ def open_texts(given: str, lab: Path, splits: list[str], delimiter: str | None =
         hashes = [sha256(path) for path in paths]
         named = [[path.name, sha] for path, sha in zip(paths, hashes, strict=True)]
         about = {"files": named, "delimiter": delimiter, "column": column}
-        single = {path.name: list(_documents(path, layout)) for path in paths}
+        alone = len({path.name for path in paths}) == len(paths)
+        single = {path.name if alone else str(path): list(_documents(path, layout)) for path in paths}
         name = Path(given).stem if len(paths) == 1 else Path(given).name
         found = Texts(name, {file: texts for file, texts in single.items() if texts}, {}, about, hashes)
     if not found.sources:

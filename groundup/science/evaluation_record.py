@@ -63,7 +63,11 @@ class Judged:
 
 
 def judge(run: Run, which: str, device: str = "auto") -> Judged:
-    """Open a checkpoint. Raises GroundupError `no-checkpoint`, `checkpoint-damaged`, `bad-tokenizer`, `no-device`."""
+    """Open a checkpoint.
+
+    Raises GroundupError `run-damaged`, `no-checkpoint`, `checkpoint-damaged`, `bad-tokenizer`, `no-device`.
+    """
+    run.lineage()  # a damaged one is named before anything else asks it
     encoding, on = tokenizer.of_run(run), choose(device, "fp32", compile=False, tf32=False)
     with reading(run, which) as checkpoint:
         weights = sha256(checkpoint.path / "model.safetensors")
