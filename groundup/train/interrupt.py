@@ -56,7 +56,7 @@ def interruptible(interrupt: Interrupt | None = None) -> Iterator[Interrupt]:
     Python runs a signal's handler only between two of its own instructions. So a thread listens, too: it ends the
     process some seconds after a second signal, should that hang in a library or a file system.
     """
-    interrupt = interrupt or Interrupt()
+    interrupt = Interrupt() if interrupt is None else interrupt
 
     def ask(number: int, frame: FrameType | None) -> None:
         fresh = not interrupt

@@ -132,6 +132,7 @@ class Trainer:
         if not updates:
             return
         loss = float(now.nats) / (now.targets * updates / now.steps)  # all steps have as many targets
+        flops = self.peak.flops * parallel.world() if self.peak else None
         row = {
             "kind": "train",
             "step": self.step,
@@ -143,7 +144,7 @@ class Trainer:
             "overflows": left_out if self.scaler.is_enabled() else 0,
             "update_ratio": {kind: float(ratio) for kind, ratio in self.ratios.items()} or None,
             "tokens_per_s": rate,
-            "mfu": self.mfu(rate),
+            "mfu": rate * flops_per_token(self.model.config) / flops if flops else None,
             "mfu_of": self.peak.source if self.peak else None,
             "memory_gb": memory_gb(self.device.device),
             "micro_batch": self.gradients.micro_batch,
@@ -162,12 +163,6 @@ class Trainer:
         )
         if record:
             self._record(row)
-
-    def mfu(self, rate: float) -> float | None:
-        """Share of the devices' peak that so many tokens per second take, None where the peak is not known."""
-        if self.peak is None:
-            return None
-        return rate * flops_per_token(self.model.config) / (self.peak.flops * parallel.world())
 
     def _record(self, *rows: dict[str, Any]) -> None:
         self.run.log_metrics(*rows)
@@ -293,6 +288,8 @@ def train(trainer: Trainer, origin: Origin | None = None) -> None:
     trainer.run.log_event("trained", step=trainer.step, because=trainer.stopped)
     if trainer.stopped != "steps":
         say(f"stopped by train.{trainer.stopped} at step {trainer.step} of {plan.steps}")
+    if parallel.agree(bool(trainer.interrupt))[0]:
+        raise interrupted(trainer)
 
 
 def take_steps(trainer: Trainer, profiler: Profiler) -> None:
@@ -335,6 +332,10 @@ def settle(trainer: Trainer, saving: bool = False, stopping: bool = False) -> No
             save(trainer, wait=stopping or trainer.stopped is not None)
             trainer.saved_at = time.monotonic()
     if stopping and (trainer.owed or not trainer.stopped):
-        trainer.run.log_event("interrupted", step=trainer.step)
-        what = f"stopped at step {trainer.step} of {trainer.recipe.train.steps}"
-        raise GroundupError("interrupted", what, "give the same command again to go on")
+        raise interrupted(trainer)
+
+
+def interrupted(trainer: Trainer) -> GroundupError:
+    trainer.run.log_event("interrupted", step=trainer.step)
+    what = f"stopped at step {trainer.step} of {trainer.recipe.train.steps}"
+    return GroundupError("interrupted", what, "give the same command again to go on")

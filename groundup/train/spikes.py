@@ -14,8 +14,8 @@ LEAST = 64  # steps before the first comparison
 SIGMAS = 7.0
 NORMAL = 1.4826  # a normal distribution's standard deviation by its MAD (Rousseeuw and Croux 1993)
 # Least deviation of the logarithm that counts as one: in large batches the loss is so even that 7 of its deviations are
-# nothing to act upon.
-LEAST_DEVIATION = 0.01
+# nothing to act upon. A gradient that clipping divides by less than four is none either (docs/log.md).
+LEAST_DEVIATION, LEAST_NORM_DEVIATION = 0.01, 0.2
 LASTING = 8  # spiking losses in a row, and it is not a batch that is odd, but the model that is worse
 
 
@@ -44,7 +44,8 @@ class Recent:
         tiny = 1e-30  # so that a loss of nought has a logarithm
         loss, norm = math.log(max(loss, tiny)), math.log(max(norm, tiny))
         if len(self.losses) >= LEAST:
-            (loss_sigmas, usual_loss), (norm_sigmas, usual_norm) = _sigmas(self.losses, loss), _sigmas(self.norms, norm)
+            loss_sigmas, usual_loss = _sigmas(self.losses, loss, LEAST_DEVIATION)
+            norm_sigmas, usual_norm = _sigmas(self.norms, norm, LEAST_NORM_DEVIATION)
             if max(loss_sigmas, norm_sigmas) > SIGMAS:
                 return Spike(loss_sigmas, norm_sigmas, math.exp(usual_loss), math.exp(usual_norm))
         self.losses.append(loss)
@@ -64,8 +65,8 @@ class Recent:
         self.norms.extend(state["norms"])
 
 
-def _sigmas(values: deque[float], value: float) -> tuple[float, float]:
+def _sigmas(values: deque[float], value: float, least: float) -> tuple[float, float]:
     """(deviations of `value` above the median, the median)."""
     middle = median(values)
     deviation = NORMAL * median(abs(one - middle) for one in values)
-    return (value - middle) / max(deviation, LEAST_DEVIATION), middle
+    return (value - middle) / max(deviation, least), middle
