@@ -387,6 +387,21 @@ def test_a_reader_whose_checkpoint_is_deleted_before_it_is_held_takes_the_next(
         assert (calls, found.step) == ([2], 1) and retention.in_use(found.path)
 
 
+def test_a_checkpoint_that_somebody_deletes_meanwhile_is_no_error(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    paths = written(run, *(contents(step) for step in (1, 2, 3)))
+    real = retention.look
+
+    def late(path: Path) -> Any:
+        found = real(path)
+        if path == paths[0]:
+            shutil.rmtree(path)
+        return found
+
+    monkeypatch.setattr(retention, "look", late)
+    retention.retire(run, 1)
+    assert steps(run) == [3]
+
+
 def test_a_damaged_checkpoint_is_left_for_a_person_to_look_at(run: Run) -> None:
     paths = written(run, *(contents(step) for step in (1, 2, 3)))
     (paths[0] / "model.json").unlink()

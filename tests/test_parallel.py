@@ -188,6 +188,29 @@ def test_what_stops_one_process_stops_all_at_the_same_step(made: dict[str, Any],
         assert event["because"] == why
 
 
+def save_by_the_clock(made: dict[str, Any], folder: Path) -> None:
+    """It is time for a checkpoint by one process's clock alone, that of a follower."""
+    for name, options in {"whole": [], "shared": ["train.parallel=fsdp"]}.items():
+        one = trainer(made, folder / name, ["train.background_saving=true", "train.keep=9", *options])
+        one.due = lambda one=one: not parallel.leads() and one.step == 3
+        train(one)
+
+
+def test_a_checkpoint_by_one_process_s_clock_is_saved_by_all_in_the_background_once(
+    made: dict[str, Any], tmp_path: Path
+) -> None:
+    together(2, save_by_the_clock, made, tmp_path)
+    for name in ("whole", "shared"):
+        run = Run(tmp_path / name)
+        assert [row["step"] for row in run.events() if row["event"] == "checkpoint"] == [3, 6]
+        assert [one.step for one in checkpoint.whole(run)[0]] == [3, 6]
+    weights = [
+        load_file(tmp_path / name / "checkpoints/step-00000003/model.safetensors") for name in ("whole", "shared")
+    ]
+    for name, value in weights[0].items():
+        torch.testing.assert_close(value, weights[1][name], **NOISE)
+
+
 def dropout_seeds(made: dict[str, Any], folder: Path) -> None:
     one = trainer(made, folder / "run", ["model.dropout=0.1"])
     one.update()

@@ -24,7 +24,7 @@ from groundup.science import pipeline
 from groundup.store.files import file_record, write_json
 from groundup.store.runs import Run, all_runs
 from groundup.tokens import tokenizer
-from groundup.train import checkpoint, loop
+from groundup.train import checkpoint, loop, retention
 from groundup.train.loop import Trainer, train
 from groundup.train.precision import choose
 
@@ -391,6 +391,22 @@ def test_a_run_goes_on_when_the_checkpoint_that_it_began_with_is_gone(
     assert main(longer) == 0
     fork = next(run for run in all_runs(stopped.lab) if run != parent)
     assert fork.finished() and checkpoint.select(fork, "last").step == 10
+
+
+def test_the_checkpoint_that_a_run_begins_with_is_in_use_while_it_trains(
+    stopped: Stopped, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (path, *_), update = checkpoint.paths(stopped.run), Trainer.update
+    seen = []
+
+    def watched(self: Trainer) -> None:
+        seen.append(retention.in_use(path))
+        update(self)
+
+    monkeypatch.setattr(Trainer, "update", watched)
+    name = f"{stopped.run.name}@{int(path.name[5:])}"
+    assert main(["resume", name, "train.steps=6", "--fork", "--lab", str(stopped.lab)]) == 0
+    assert len(seen) == 6 - int(path.name[5:]) and all(seen) and not retention.in_use(path)
 
 
 # -- states that cannot be gone on from -------------------------------------------------------------------------------

@@ -19,7 +19,7 @@ from groundup.processes import here
 from groundup.recipe.length import steps_of_epochs
 from groundup.recipe.load import Resolved, validate
 from groundup.recipe.schema import Recipe
-from groundup.science.changes import deciding, unfinished
+from groundup.science.changes import command, deciding, unfinished
 from groundup.science.summary import mixture_lines
 from groundup.store import lineage
 from groundup.store.artifacts import Artifact, load
@@ -267,6 +267,7 @@ def _train(found: Run, recipe: Recipe, inputs: Inputs, origin: "Origin | None") 
     if recipe.train.warmup >= recipe.train.steps:
         say(f"warning: train.warmup = {recipe.train.warmup} is not below train.steps: the rate never reaches its peak")
     say(f"run: {found.path}")
+    say(f"to go on, should it stop: {command(found.name, [], found.path.parent.parent)}")
     say(f"device: {device.device.type} ({device.name}), {device.precision}{parallel.words(recipe.train.parallel)}")
     say(f"vocabulary size: {encoding.vocab_size:,}  documents: {documents:,}  characters: {characters:,}")
     say(f"parameters: {size:,}  steps: {recipe.train.steps:,}  tokens per update: {recipe.train.tokens_per_update:,}")

@@ -43,7 +43,7 @@ class Interval:
     def numbers(self) -> dict[str, float]:
         """To be kept in a checkpoint, so that a run that was stopped between two log lines logs the same ones."""
         values = {field.name: getattr(self, field.name) for field in fields(self)}
-        return values | {"norm": float(self.norm), "overflows": int(self.overflows)}
+        return {name: value.item() if isinstance(value, Tensor) else value for name, value in values.items()}
 
     @classmethod
     def of_numbers(cls, numbers: dict[str, Any], device: torch.device, leads: bool) -> "Interval":

@@ -32,10 +32,16 @@ def retire(run: Run, keep: int) -> None:
 
 def _delete(path: Path) -> None:
     hidden = path.with_name(f"{DELETING}{path.name}")
-    with (path / MANIFEST).open("rb") as file:
-        if not _locked(file, exclusive=True):
-            return
-        path.rename(hidden)  # while it is locked, so that nobody begins to read it
+    try:
+        with (path / MANIFEST).open("rb") as file:
+            if not _locked(file, exclusive=True):
+                return
+            if fcntl is not None:
+                path.rename(hidden)  # while it is locked, so that nobody begins to read it
+        if fcntl is None:
+            path.rename(hidden)
+    except FileNotFoundError:  # somebody else has deleted it
+        return
     shutil.rmtree(hidden, ignore_errors=True)
 
 
