@@ -139,7 +139,9 @@ def fuzz(name: str, target: Target, seed: int, minutes: float, most: int | None,
             if number >= (most or sys.maxsize) or time.monotonic() - start > 60 * minutes:
                 break
             fresh = number < len(target.seeds)  # as they are, once
-            raw = target.seeds[number] if fresh else mutate(chance, chance.choice(seeds), seeds, target.structural)
+            # Half of them from real files: what new outcomes leave is mostly broken in several ways.
+            base = chance.choice(target.seeds if chance.random() < 0.5 else seeds)
+            raw = target.seeds[number] if fresh else mutate(chance, base, seeds, target.structural)
             outcome, words = reader.read(raw)
             result.inputs += 1
             result.outcomes[outcome] += 1

@@ -346,6 +346,39 @@ def test_a_weights_file_as_the_library_writes_it_is_taken_with_its_shapes(tmp_pa
     assert set(shapes.values()) == {(3, 5), (0, 4)} and len(shapes) == 7
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"layers": 10**9},
+        {"width": 10**9, "heads": 1},
+        {"vocab_size": 2**62},
+        {"context": 10**12},
+        {"width": 0, "layers": 10**9},
+        {"layers": -1},
+        {"heads": 0},
+        {"layers": 1.0},
+        {"layers": True},
+        {"layers": "1"},
+        {"dropout": "x"},
+        {"family": "evil"},
+        {"evil": 1},
+        {"norm": None, "bias": "yes"},
+    ],
+    ids=str,
+)
+def test_a_shape_that_the_weights_do_not_have_is_not_built(made: Path, tmp_path: Path, change: dict[str, Any]) -> None:
+    import torch
+
+    from groundup.train.checkpoint import Checkpoint, load_model
+
+    shutil.copytree(max((made / "lab").glob("runs/*/checkpoints/step-*")), tmp_path / "step")
+    shape = json.loads((tmp_path / "step" / "model.json").read_bytes())
+    load_model(Checkpoint(tmp_path / "step", {}), torch.device("cpu"))
+    (tmp_path / "step" / "model.json").write_text(json.dumps(shape | change))
+    action = lambda: load_model(Checkpoint(tmp_path / "step", {}), torch.device("cpu"))  # noqa: E731
+    assert code_of(action) == "checkpoint-damaged"
+
+
 # -- names and paths in manifests and lineages -------------------------------------------------------------------------
 
 

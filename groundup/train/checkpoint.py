@@ -5,6 +5,7 @@ state.json (step, validation bpb, scaler, micro-batch, seconds), and MANIFEST.js
 file's size and SHA-256. Nothing in it is ever unpickled.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ from safetensors.torch import load_file
 from groundup.console import say
 from groundup.errors import GroundupError
 from groundup.model.config import ModelConfig
+from groundup.model.size import parameters
 from groundup.model.transformer import Transformer
 from groundup.store.files import Unreadable, damage, read_json
 from groundup.store.runs import Run
@@ -45,6 +47,7 @@ STATE: dict[str, tuple[type, ...]] = {
     "scaler": (dict,),
     "made_with": (dict,),
 }
+MOST_CONTEXT = 1 << 24  # tokens: rotary positions have a table of so many rows, and no weights to count it by
 
 
 @dataclass(frozen=True)
@@ -228,12 +231,25 @@ def select(run: Run, which: str) -> Checkpoint:
 def load_model(checkpoint: Checkpoint, device: torch.device) -> Transformer:
     """The model of a checkpoint. Raises GroundupError `checkpoint-damaged` if shape and weights do not fit."""
     try:
-        config = ModelConfig(**read_json(checkpoint.path / "model.json"))
-        model = Transformer(config).to(device)
+        model = Transformer(_shape(checkpoint.path)).to(device)
     except (RuntimeError, TypeError, ValueError, ZeroDivisionError) as error:
         raise _unfit(checkpoint, error) from None
     load_weights(checkpoint, model)
     return model
+
+
+def _shape(path: Path) -> ModelConfig:
+    """The shape in a model.json, where the weights beside it are of that size: a model of any other is not built, since
+    it might be larger than memory. Raises ValueError, TypeError."""
+    config = ModelConfig(**read_json(path / "model.json"))
+    sizes = (config.vocab_size, config.layers, config.width, config.heads, config.kv_heads, config.feed_forward)
+    if not all(type(size) is int and size > 0 for size in (*sizes, config.context)) or config.context > MOST_CONTEXT:
+        raise ValueError("model.json does not describe a model")
+    described = sum(parameters(config).values())
+    held = sum(math.prod(shape) for shape in check_tensors(path / "model.safetensors").values())
+    if described != held:
+        raise ValueError(f"model.json describes {described:,} parameters, and model.safetensors holds {held:,}")
+    return config
 
 
 def load_weights(checkpoint: Checkpoint, model: Transformer) -> None:
