@@ -1,6 +1,7 @@
 """Faults injected into training, and what came of them, against what is promised. One command:
 
     python bench/faults.py [--quick] [--json] [--only NAME ...] [--seed S] [--number K] [--scale X] [--jobs N]
+        [--minutes M]
 
 Each fault of tests/faults is tried many times: killed processes, power cuts, disks that fill or fail, damaged and
 hostile files, clocks that jump and so on. What comes of each trial is judged by a rule: exit code, error code, the bits
@@ -11,6 +12,7 @@ command that repeats that one trial. Exit code 1 if there is any.
 import argparse
 import json
 import os
+import random
 import shlex
 import shutil
 import sys
@@ -26,7 +28,7 @@ from machine import machine, quick_folder
 from outcome import Fault, Outcome
 from table import FAULTS, Row, run
 
-PIECE = 20  # trials that one of the jobs takes at a time
+PIECE = 5  # trials that one of the jobs takes at a time
 SHOWN = 5.0  # seconds between two lines of progress
 
 
@@ -50,14 +52,19 @@ class Progress:
                 print(line + (f", {self.wrong} WRONG" if self.wrong else ""), file=sys.stderr, flush=True)
 
 
-def tried(faults: list[Fault], numbers: dict[str, list[int]], seed: int, jobs: int, sabotage: list[str]) -> list[Row]:
-    """The rows of all faults. Each job has a nursery and a lab of its own, and takes pieces of the work."""
+def tried(
+    faults: list[Fault], numbers: dict[str, list[int]], seed: int, jobs: int, minutes: float, sabotage: list[str]
+) -> list[Row]:
+    """The rows of all faults. Each job has a nursery and a lab of its own, and takes pieces of the work, in an order by
+    which all faults have had their share whenever time is up."""
     seen = Progress(sum(map(len, numbers.values())))
     pieces = [
         (fault, numbers[fault.name][begin : begin + PIECE])
         for fault in faults
         for begin in range(0, len(numbers[fault.name]), PIECE)
     ]
+    random.Random(seed).shuffle(pieces)
+    end = time.monotonic() + 60 * minutes
     rows, lock = {fault.name: Row(fault) for fault in faults}, Lock()
 
     def work(job: int) -> None:
@@ -68,7 +75,7 @@ def tried(faults: list[Fault], numbers: dict[str, list[int]], seed: int, jobs: i
             nursery.sabotage = [[name] for name in sabotage]
             while True:
                 with lock:
-                    if not pieces:
+                    if not pieces or time.monotonic() > end:
                         return
                     fault, some = pieces.pop(0)
                 row = run(fault, own, seed, some, seen)
@@ -104,6 +111,7 @@ def main() -> int:
     parser.add_argument("--number", type=int, help="this one trial of each fault")
     parser.add_argument("--scale", type=float, default=1.0, help="so many times the usual number of trials")
     parser.add_argument("--jobs", type=int, default=min(2, os.cpu_count() or 1))
+    parser.add_argument("--minutes", type=float, default=60.0, help="begin no trial later than that")
     parser.add_argument("--sabotage", nargs="+", default=[], help="what of groundup is broken (see sabotage.py)")
     given = parser.parse_args()
     faults = [fault for fault in FAULTS if not given.only or fault.name in given.only]
@@ -115,8 +123,10 @@ def main() -> int:
     }
     start = time.monotonic()
     jobs = min(given.jobs, sum(map(len, numbers.values())))
-    rows = tried(faults, numbers, given.seed, jobs, given.sabotage)
+    rows = tried(faults, numbers, given.seed, jobs, given.minutes, given.sabotage)
     wrong = sum(len(row.wrong) for row in rows)
+    left_out = sum(map(len, numbers.values())) - sum(row.trials for row in rows if not row.skipped)
+    left_out -= sum(len(numbers[row.fault.name]) for row in rows if row.skipped)
     again = f"python bench/faults.py --seed {given.seed}"
     for row in rows:
         for number, what in row.wrong:
@@ -126,6 +136,7 @@ def main() -> int:
         "injected": sum(row.injected for row in rows),
         "wrong_outcomes": wrong,
         "max_steps_lost": max(row.lost for row in rows),
+        "trials_left_out": left_out,
         "seed": given.seed,
         "seconds": round(time.monotonic() - start, 1),
         "rows": [row.to_json() for row in rows],
@@ -134,6 +145,8 @@ def main() -> int:
         print(json.dumps(facts))
     else:
         print(table(rows))
+        if left_out:
+            print(f"\n{left_out} trials were not made: time was up")
         print(
             f"\n{facts['injected']:,} faults injected, {wrong} wrong outcomes, at most {facts['max_steps_lost']} steps "
             f"lost; {facts['seconds']} s"

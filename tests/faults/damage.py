@@ -69,7 +69,7 @@ def artifact(reference: Reference, chance: random.Random, number: int) -> Outcom
             return Outcome(ended.words, f"{how}: {ended.words}: {tail(ended)}")
         if (lab / "runs").exists() and list((lab / "runs").iterdir()):
             return Outcome("trained on", f"{how}: a run was made of it")
-        if one.name.startswith("corpus") and number % 10:
+        if one.name.startswith("corpus") and number % 25:
             return Outcome("artifact-damaged")
         if f"fix: delete {one}" not in ended.err:
             return Outcome(ended.words, f"{how}: the fix does not name {one}")
@@ -211,7 +211,7 @@ def shards_swapped(reference: Reference, chance: random.Random, number: int) -> 
 
 FAULTS = [
     Fault("damaged-artifact", "a file of a corpus, tokenizer or shards: artifact-damaged, nothing is trained on it, "
-          "the fix that is named works", artifact, 100, 10),
+          "the fix that is named works", artifact, 150, 10),
     Fault("damaged-checkpoint", "a file of the newest checkpoint is damaged: said, the older one is used, same bits",
           newest_checkpoint, 120, 10, EVERY),
     Fault("damaged-checkpoints", "a file of every checkpoint: checkpoint-damaged, none is used", every_checkpoint,
@@ -222,5 +222,5 @@ FAULTS = [
           "same weights", log_file, 40, 6),
     Fault("source-changed", "the text is edited between two commands: another run, the old one is left as it was",
           source_changed, 8, 1),
-    Fault("shards-swapped", "shards change places: artifact-damaged", shards_swapped, 20, 2),
+    Fault("shards-swapped", "shards change places: artifact-damaged", shards_swapped, 40, 2),
 ]  # fmt: skip

@@ -129,7 +129,7 @@ def given(reference: Reference, chance: random.Random, number: int) -> Outcome:
 
 SAFE = "nothing is run, a named error or no harm"
 FAULTS = [
-    Fault("hostile-file", f"a pickle, object array or YAML tag in place of a file: {SAFE}", in_place, 70, 8),
-    Fault("hostile-hashed", f"the same with manifests that fit: {SAFE}", with_hashes, 70, 8),
+    Fault("hostile-file", f"a pickle, object array or YAML tag in place of a file: {SAFE}", in_place, 80, 8),
+    Fault("hostile-hashed", f"the same with manifests that fit: {SAFE}", with_hashes, 80, 8),
     Fault("hostile-given", f"the same as a recipe, text or tokenizer that is named: {SAFE}", given, 20, 3),
 ]  # fmt: skip

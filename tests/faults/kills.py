@@ -17,10 +17,12 @@ def runs(lab: Path) -> list[Path]:
     return [path for path in (lab / "runs").glob("*") if not path.name.startswith(".")]
 
 
-def go_on(reference: Reference, lab: Path, verb: str, wanted: Facts, *options: str, done: int | None = None) -> Outcome:
+def go_on(
+    reference: Reference, lab: Path, verb: str, wanted: Facts | None, *options: str, done: int | None = None
+) -> Outcome:
     """Give the same command again, and judge: it ends well, with the undisturbed bits and rows.
 
-    `done`: the steps that had been done, where the metrics do not tell.
+    `done`: the steps that had been done, where the metrics do not tell. Without `wanted` a good end is all that is asked.
     """
     before = runs(lab)
     known = len(rows_of(before[0] / "events.jsonl")) if before else 0
@@ -28,7 +30,7 @@ def go_on(reference: Reference, lab: Path, verb: str, wanted: Facts, *options: s
     ended = reference.machine.go(verb, reference.recipe, *options, "--lab", lab)
     if ended.code != 0:
         return Outcome(ended.words, f"the same command ends with {ended.words}: {tail(ended)}")
-    wrong = differences(run_of(lab), wanted) or leftovers(lab)
+    wrong = (differences(run_of(lab), wanted) if wanted else None) or leftovers(lab)
     return Outcome("goes on, same bits", wrong, max(0, done - resumed_at(run_of(lab), known)))
 
 

@@ -34,6 +34,7 @@ class Row:
     """What came of a fault's trials. wrong: (trial's number, in what way)."""
 
     fault: Fault
+    trials: int = 0
     injected: int = 0
     lost: int = 0
     observed: Counter[str] = field(default_factory=Counter)
@@ -42,6 +43,7 @@ class Row:
     skipped: str | None = None
 
     def add(self, number: int, outcome: Outcome) -> None:
+        self.trials += 1
         self.injected += outcome.injected
         self.lost = max(self.lost, outcome.lost)
         self.observed[outcome.observed] += 1
@@ -49,17 +51,19 @@ class Row:
             self.wrong.append((number, outcome.wrong))
 
     def merge(self, other: "Row") -> None:
+        self.trials += other.trials
         self.injected += other.injected
         self.lost = max(self.lost, other.lost)
         self.observed += other.observed
         self.wrong = sorted([*self.wrong, *other.wrong])
         self.seconds += other.seconds
-        self.skipped = other.skipped
+        self.skipped = self.skipped or other.skipped
 
     def to_json(self) -> dict[str, Any]:
         return {
             "fault": self.fault.name,
             "promised": self.fault.promise,
+            "trials": self.trials,
             "injected": self.injected,
             "observed": dict(self.observed.most_common()),
             "max_steps_lost": self.lost,

@@ -46,10 +46,10 @@ def full_disk(reference: Reference, chance: random.Random, number: int) -> Outco
         wanted = reference.facts if verb == "train" else reference.finished_facts
         if ended.code == 0:
             return Outcome("room enough", differences(run_of(lab), wanted), injected=0)
-        if ended.error != "disk-full" or ended.code != 3:
+        if ended.error not in ("disk-full", "disk-too-small") or ended.code != 3:
             return Outcome(ended.words, f"{verb} ends with {ended.words}: {tail(ended)}")
         after = go_on(reference, lab, verb, wanted)
-        return Outcome("disk-full, then goes on", after.wrong, after.lost)
+        return Outcome(f"{ended.error}, then goes on", after.wrong, after.lost)
 
 
 def file_limit(reference: Reference, chance: random.Random, number: int) -> Outcome:
@@ -60,7 +60,7 @@ def file_limit(reference: Reference, chance: random.Random, number: int) -> Outc
         ended = reference.machine.go("train", reference.recipe, "--lab", lab, file_size=limit)
         if ended.code == 0:
             return Outcome("room enough", differences(run_of(lab), reference.facts), injected=0)
-        if ended.error not in ("disk-full", "disk-error") or ended.code != 3:
+        if ended.error not in ("disk-full", "disk-error", "disk-too-small") or ended.code != 3:
             return Outcome(ended.words, f"{limit} bytes: {ended.words}: {tail(ended)}")
         after = go_on(reference, lab, "train", reference.facts)
         return Outcome(f"{ended.error}, then goes on", after.wrong, after.lost)
@@ -136,13 +136,14 @@ def not_a_number(reference: Reference, chance: random.Random, number: int) -> Ou
         for path in run.glob("checkpoints/step-*/*.safetensors"):
             if not all(bool(torch.isfinite(value).all()) for value in load_file(path).values()):
                 return Outcome(ended.words, f"{path.parent.name}/{path.name} holds what is no number")
-        if ended.code == 0 and times < 10_000 and steps_of(run)[-1] == STEPS:
-            said = [event["event"] for event in rows_of(run / "events.jsonl")]
-            known = {"started", "checkpoint", "trained"}
-            return Outcome("passed over, and said", None if set(said) - known else "no event tells of it")
+        told = {event["event"] for event in rows_of(run / "events.jsonl")} - {"started", "checkpoint", "trained"}
+        if ended.code == 0:
+            wrong = None if told and steps_of(run)[-1] == STEPS else "no event tells of it"
+            return Outcome("passed over, and said", wrong)
         if ended.code != 5 or ended.error != "diverged":
             return Outcome(ended.words, f"{ended.words}: {tail(ended)}")
-        after = go_on(reference, lab, "train", reference.facts)
+        passed_over = told - {"diverged"}  # then updates were left out of what is gone on from
+        after = go_on(reference, lab, "train", None if passed_over else reference.facts)
         return Outcome("diverged, then goes on", after.wrong, after.lost)
 
 
@@ -173,7 +174,7 @@ def signals(reference: Reference, chance: random.Random, number: int) -> Outcome
 
 
 FAULTS = [
-    Fault("disk-full", "a real disk fills: disk-full; what was whole stays whole; the same command goes on, same bits "
+    Fault("disk-full", "a real disk fills: a named error; what was whole stays whole; the same command goes on, same bits "
           "and rows", full_disk, 50, 5, EVERY, needs_root=True),
     Fault("file-limit", "ulimit -f is reached: a named error; the same command goes on, same bits", file_limit, 20, 3,
           EVERY),
