@@ -17,7 +17,7 @@ from groundup.evaluate.items import parse
 from groundup.evaluate.suites import Suite, twins
 from groundup.store.artifacts import Artifact
 
-DATA = Path("/work/shared/data/tinystories")
+DATA = Path(__file__).parents[2] / "shared" / "data" / "tinystories"
 
 
 @pytest.fixture(scope="module")

@@ -109,7 +109,7 @@ def test_spans_are_the_longest_ones_and_may_overlap() -> None:
 
 
 def test_texts_of_real_stories_copy_what_was_planted(tmp_path: Path) -> None:
-    data = Path("/work/shared/data/tinystories/train.txt")
+    data = Path(__file__).parents[2] / "shared" / "data" / "tinystories" / "train.txt"
     if not data.exists():
         pytest.skip("the stories are not there")
     bytes_ = np.frombuffer(data.read_bytes()[:2_000_000], np.uint8)

@@ -17,7 +17,7 @@ from groundup.evaluate import suites
 from groundup.evaluate.bias import WORD, accuracy, baselines, credit, learn, review, standard_error, words
 from groundup.evaluate.items import Item, chance, parse, read_items
 
-DATA = Path("/work/shared/data")
+DATA = Path(__file__).parents[2] / "shared" / "data"
 FOLDER = Path(suites.__file__).parent
 AT_LEAST = {"grammar": 300, "facts": 250, "coherence": 250}
 NAMES = list(AT_LEAST)

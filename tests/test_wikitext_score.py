@@ -19,6 +19,8 @@ PAGE = (
 )
 CORPUS = f"\n{PAGE} \n = Another = \n \n Short .\n"
 
+REAL = Path(__file__).parents[2] / "shared" / "data" / "wikitext"
+
 
 class Letters:
     """A token for each character of ASCII, end-of-text first."""
@@ -82,8 +84,8 @@ def test_pages_are_detokenised_letter_by_letter_as_lm_eval_does_it() -> None:
         assert detokenise(text) == theirs.wikitext_detokenizer({"page": text})
 
 
-@pytest.mark.skipif(not Path("/work/shared/data/wikitext").exists(), reason="WikiText is not on this machine")
+@pytest.mark.skipif(not REAL.exists(), reason="WikiText is not on this machine")
 def test_the_real_splits_have_the_pages_that_lm_evals_data_set_has(tmp_path: Path) -> None:
     for split, number in (("valid", 60), ("test", 62)):
-        path = f"/work/shared/data/wikitext/wiki.{split}.raw"
+        path = str(REAL / f"wiki.{split}.raw")
         assert len(open_pages(path, "test", None, tmp_path).pages) == number

@@ -4,10 +4,11 @@ import random
 import time
 from pathlib import Path
 
-from lab import EVERY, Facts, Reference, differences, reached, resumed_at, rows_of, run_of
 from machine import Ended
 from outcome import Fault, Outcome
 from shim import CHANGES, Failure
+
+from lab import EVERY, Facts, Reference, differences, reached, resumed_at, rows_of, run_of
 
 CALLS: dict[str, int] = {}  # how many calls that change a file an undisturbed command makes
 SECONDS: dict[str, float] = {}  # and how long it takes

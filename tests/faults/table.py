@@ -15,8 +15,9 @@ import kills
 import power
 import shim
 import world
-from lab import Reference
 from outcome import Fault, Outcome, attempt
+
+from lab import Reference
 
 FAULTS: list[Fault] = [
     *kills.FAULTS,

@@ -11,9 +11,10 @@ from pathlib import Path
 
 from errors import unnoticed
 from kills import go_on, tail, undisturbed
-from lab import EVERY, STEPS, Reference, differences, facts_of, rows_of, run_of, steps_of
 from outcome import Fault, Outcome
 from shim import Failure
+
+from lab import EVERY, STEPS, Reference, differences, facts_of, rows_of, run_of, steps_of
 
 NOBODY = 65534
 
