@@ -51,7 +51,7 @@ def any_options(draw: random.Random) -> dict[str, Any]:
 @pytest.mark.parametrize("config", [CLASSIC, MODERN], ids=["classic", "modern"])
 def test_five_hundred_texts_are_token_for_token_those_without_a_cache(config: ModelConfig) -> None:
     model, wild, lengths = precise(replace(config, context=9)), random.Random(7), set()
-    for _ in range(62):
+    for _ in range(63):
         options = Sample(**any_options(wild))
         prompts = [
             Prompt([END] * wild.randint(0, 1) + [wild.randrange(1, 97) for _ in range(wild.randint(1, 12))], seed)
