@@ -1,6 +1,6 @@
 """How fast a model writes, beside others with the same weights on the same machine, in one run:
 
-    python bench/generate.py [--rung 20m] [--batches 1 32] [--tokens 128] [--rounds 5] [--device cpu] [--json]
+    python bench/generate.py [--rung 20m] [--batches 1 32] [--tokens 200] [--rounds 5] [--device cpu] [--json]
     python bench/generate.py --floor          what the matrix products alone would take, too
 
 Ours is the whole engine: prompts in, text out, the likeliest token each time. The peers are transformers' generate
@@ -109,10 +109,10 @@ def measure(batch: int, who: dict[str, Continue], model: Transformer, given: arg
     for number in range(given.rounds + 1):
         for name, go_on in who.items():
             start = time.perf_counter()
-            texts[name] = go_on(prompts, count)
+            texts[name] = go_on(prompts, count if number else min(count, 8))  # the first round warms up
             if given.device.device.type == "cuda":
                 torch.cuda.synchronize()
-            if number:  # the first round warms up
+            if number:
                 rates[name].append(batch * count / (time.perf_counter() - start))
         print(f"batch {batch}, round {number} of {given.rounds}", file=sys.stderr, flush=True)
     ratios = {
@@ -147,7 +147,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--vocab", type=int, default=8192)
     parser.add_argument("--batches", type=int, nargs="+", default=[1, 32])
     parser.add_argument("--prompt", type=int, default=16, help="tokens of each prompt")
-    parser.add_argument("--tokens", type=int, default=128, help="tokens that each text goes on with")
+    parser.add_argument("--tokens", type=int, default=200, help="tokens that each text goes on with")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--precision", default="auto")

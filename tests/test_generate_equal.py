@@ -51,7 +51,7 @@ def any_options(draw: random.Random) -> dict[str, Any]:
 @pytest.mark.parametrize("config", [CLASSIC, MODERN], ids=["classic", "modern"])
 def test_five_hundred_texts_are_token_for_token_those_without_a_cache(config: ModelConfig) -> None:
     model, wild, lengths = precise(replace(config, context=9)), random.Random(7), set()
-    for _ in range(62):
+    for _ in range(63):
         options = Sample(**any_options(wild))
         prompts = [
             Prompt([END] * wild.randint(0, 1) + [wild.randrange(1, 97) for _ in range(wild.randint(1, 12))], seed)
@@ -101,6 +101,27 @@ def test_rows_that_stay_keep_their_texts_when_others_go() -> None:
     with torch.no_grad():
         whole = torch.cat([decoder_model(row)[:, -1] for row in ([6, 7, 8, 9, 10], [1, 2, 3, 11])])
     torch.testing.assert_close(logits, whole, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("config", KINDS.values(), ids=KINDS.keys())
+def test_a_step_over_the_whole_cache_as_it_is_recorded_on_a_gpu_gives_the_same(config: ModelConfig) -> None:
+    decoder, tokens = Decoder(scrambled(config), CPU, 2, 24), torch.tensor([10, 11])
+    decoder.prefill([0, 1], [[1, 2, 3], [4, 5]])
+    with torch.inference_mode():
+        recorded = decoder._step(tokens, torch.tensor(decoder.lengths), decoder.length)
+    torch.testing.assert_close(recorded, decoder.step(tokens), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_a_recorded_step_writes_what_steps_without_a_record_write() -> None:
+    device, options = choose("cuda", "fp32", tf32=False), Sample(temperature=1.0, top_k=0, top_p=1.0, max_tokens=60)
+    model = scrambled(MODERN).to(device.device)
+    prompts = [Prompt([END, *range(5, 5 + length)], seed=length) for length in (1, 20, 3)]
+    recorded, plain = (
+        [(p.row, p.token) for p in write(model, prompts, options, SPELLINGS, END, device, captured=captured)]
+        for captured in (True, False)
+    )
+    assert recorded == plain
 
 
 def decoder_model(row: list[int]) -> torch.Tensor:

@@ -56,8 +56,7 @@ class Decoder:
     """
 
     def __init__(self, model: Transformer, device: Device, rows: int, length: int, captured: bool = False) -> None:
-        """captured: on a CUDA device, replay each step as a graph (it takes a second to record, and then half the time
-        that launching every kernel takes)."""
+        """captured: on a CUDA device, record a step as a graph and replay it, instead of launching every kernel."""
         c = self.config = model.config
         self.device, self.length = device.device, length
         product = DTYPES[device.precision] if device.precision != "fp32" else model.embedding.weight.dtype
