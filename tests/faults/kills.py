@@ -22,7 +22,7 @@ def go_on(
 ) -> Outcome:
     """Give the same command again, and judge: it ends well, with the undisturbed bits and rows.
 
-    `done`: the steps that had been done, where the metrics do not tell. Without `wanted` a good end is all that is asked.
+    `done`: the steps that had been done, where the metrics do not tell. Without `wanted` a good end is all that counts.
     """
     before = runs(lab)
     known = len(rows_of(before[0] / "events.jsonl")) if before else 0
@@ -106,6 +106,10 @@ def while_training(reference: Reference, chance: random.Random, number: int) -> 
     return at_calls(reference, chance, number, "train", reference.made, reference.facts, TRIALS)
 
 
+def while_resuming(reference: Reference, chance: random.Random, number: int) -> Outcome:
+    return at_calls(reference, chance, number, "train", reference.half, reference.facts, 80)
+
+
 def while_finishing(reference: Reference, chance: random.Random, number: int) -> Outcome:
     return at_calls(reference, chance, number, "run", reference.trained, reference.finished_facts, 30)
 
@@ -117,6 +121,8 @@ def while_making(reference: Reference, chance: random.Random, number: int) -> Ou
 SAME = "the same command goes on, ends with the same bits and rows, and clears away what was left"
 FAULTS = [
     Fault("kill-training", f"killed at a file call of training or saving: {SAME}", while_training, TRIALS, 25, EVERY,
+          needs_layer=True),
+    Fault("kill-resuming", f"killed at a file call of a command that goes on: {SAME}", while_resuming, 80, 6, EVERY,
           needs_layer=True),
     Fault("kill-moment", f"killed at any moment of training: {SAME}", at_moments, 40, 5, EVERY),
     Fault("kill-finishing", f"killed at a file call of evaluation and report: {SAME}", while_finishing, 30, 4, EVERY,

@@ -174,7 +174,7 @@ def signals(reference: Reference, chance: random.Random, number: int) -> Outcome
 
 
 FAULTS = [
-    Fault("disk-full", "a real disk fills: a named error; what was whole stays whole; the same command goes on, same bits "
+    Fault("disk-full", "a real disk fills: a named error; what was whole stays so; the same command goes on, same bits "
           "and rows", full_disk, 50, 5, EVERY, needs_root=True),
     Fault("file-limit", "ulimit -f is reached: a named error; the same command goes on, same bits", file_limit, 20, 3,
           EVERY),
