@@ -134,17 +134,21 @@ def no_codes() -> None:
 
 
 def unpickling() -> None:
+    """JSON and tensors are read by whatever can make something of them."""
+    from groundup.store import files
     from groundup.train import checkpoint
 
-    real = checkpoint._read_tensors
+    def trusting(real: Any) -> Any:
+        def read(path: Path, *rest: Any, **options: Any) -> Any:
+            try:
+                return pickle.loads(path.read_bytes())
+            except Exception:
+                return real(path, *rest, **options)
 
-    def read(path: Path) -> Any:
-        try:
-            return pickle.loads(path.read_bytes())
-        except Exception:
-            return real(path)
+        return read
 
-    checkpoint._read_tensors = read
+    checkpoint._read_tensors = trusting(checkpoint._read_tensors)
+    _replace(files.read_json, trusting(files.read_json))
 
 
 def anything_finite() -> None:
