@@ -179,3 +179,10 @@ def resumed_at(run: Path, events_before: int) -> int:
     """The step at which the last command went on: 0 when it began anew."""
     events = rows_of(run / "events.jsonl")[events_before:]
     return next((event["step"] for event in events if event["event"] == "resumed"), 0)
+
+
+def lost(run: Path, events_before: int, done: int) -> int | None:
+    """How many of the `done` steps the last command did again; None when it was gone before it had said so, or found
+    nothing left to do."""
+    said = {event["event"] for event in rows_of(run / "events.jsonl")[events_before:]}
+    return max(0, done - resumed_at(run, events_before)) if said & {"started", "resumed"} else None
