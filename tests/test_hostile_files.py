@@ -430,6 +430,53 @@ def test_a_run_s_name_finds_runs_and_nothing_else(tmp_path: Path, name: str) -> 
     assert code_of(lambda: find(tmp_path, name)) == "no-such-run"
 
 
+BYTE_LEVEL = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": False}
+REPLACE = {"type": "Replace", "pattern": {"String": "a"}, "content": "a" * 100}
+EXPLOSIVE: dict[str, dict[str, Any]] = {
+    "byte level upon byte level": {"pre_tokenizer": {"type": "Sequence", "pretokenizers": [BYTE_LEVEL] * 30}},
+    "in sequences": {
+        "pre_tokenizer": {
+            "type": "Sequence",
+            "pretokenizers": [{"type": "Sequence", "pretokenizers": [BYTE_LEVEL] * 6}] * 6,
+        }
+    },
+    "longer and longer": {"normalizer": {"type": "Sequence", "normalizers": [REPLACE] * 12}},
+    "longer when it comes back": {"decoder": {"type": "Sequence", "decoders": [REPLACE] * 12}},
+}
+
+
+@pytest.mark.parametrize("kind", EXPLOSIVE)
+def test_a_tokenizer_that_makes_a_short_text_endless_is_not_tried(made: Path, tmp_path: Path, kind: str) -> None:
+    path = next((made / "lab").glob("artifacts/tokenizer-*/tokenizer.json"))
+    open_tokenizer(path)
+    (tmp_path / "tokenizer.json").write_text(json.dumps(json.loads(path.read_text()) | EXPLOSIVE[kind]))
+    with pytest.raises(GroundupError, match="very long"):
+        open_tokenizer(tmp_path / "tokenizer.json")
+
+
+SENSELESS = [
+    "{}",
+    '{"chain": [], "model": 5, "counts": [], "files": 3, "event": 1, "kind": 1, "step": "x"}',
+    '{"kind": "valid", "source": "all", "step": 1, "bpb": "x", "event": "finished"}',
+    '{"kind": "valid", "step": true, "event": ["x"], "checkpoint": "final", "text": 1, "prompt": 2, "seed": 3}',
+]
+
+
+@pytest.mark.parametrize("name", ["lineage.json", "corpus.json", "shards.json", "*.jsonl", "recipe.yaml"])
+@pytest.mark.parametrize("text", SENSELESS)
+def test_json_of_a_run_that_says_something_else_is_no_traceback(
+    made: Path, tmp_path: Path, name: str, text: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Nothing vouches for these files: a person may have opened them in an editor."""
+    shutil.copytree(made / "lab", tmp_path / "lab")
+    run = next((tmp_path / "lab" / "runs").iterdir())
+    for path in run.glob(name):
+        path.write_text(text + "\n")
+    for command in (["ls"], ["report", str(run)], ["eval", str(run)], ["train", str(made / "tiny.yaml")]):
+        assert main([*command, "--lab", str(tmp_path / "lab")]) in (0, 2, 3)
+    assert "Traceback" not in capsys.readouterr().err
+
+
 # -- nothing is unpickled ----------------------------------------------------------------------------------------------
 
 

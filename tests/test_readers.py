@@ -30,8 +30,8 @@ run, chance, last = Run(Path(sys.argv[1])), random.Random(int(sys.argv[2])), int
 step = life = 0
 for _ in range(last):
     many = chance.choice([1, 1, 2, 5])
-    rows = [{"step": step + 1 + number, "life": life, "text": "\\u00e9" * chance.choice([1, 100, 9000, 100000])}
-            for number in range(many)]
+    rows = [{"kind": "train", "step": step + 1 + number, "life": life, "prompt": "The",
+             "text": "\\u00e9" * chance.choice([1, 100, 9000, 100000])} for number in range(many)]
     run.log_metrics(*rows)
     run.log_samples(*rows)
     run.log_event("checkpoint", step=step)

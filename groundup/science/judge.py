@@ -26,7 +26,7 @@ def evaluate(run: Run, which: str, splits: list[str], device: str = "auto") -> d
     with reading(run, which) as checkpoint:
         model = load_model(checkpoint, on.device)
     sources, masked = list(shards.manifest["counts"]), recipe_of(run).train.document_mask
-    documents = run.read_json("corpus.json")["counts"]
+    documents = run.counts(sources)
     result: dict[str, Any] = {"run": run.name, "checkpoint": checkpoint.path.name, "step": checkpoint.step}
     result |= {"device": on.device.type, "precision": on.precision, "context": model.config.context, "scores": []}
     for split in splits:

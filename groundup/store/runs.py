@@ -15,6 +15,8 @@ from groundup.store import locks
 from groundup.store.artifacts import NAME, Artifact, load
 from groundup.store.files import Unreadable, append_lines, read_json, read_lines, write_atomic
 
+SPLITS = ("train", "valid", "test")
+
 
 @dataclass(frozen=True)
 class Run:
@@ -56,20 +58,51 @@ class Run:
             raise GroundupError("artifact-damaged", what, f"delete {shards.path} and give `groundup run` again")
         return shards
 
+    def counts(self, sources: list[str]) -> dict[str, Any]:
+        """What the corpus holds of these sources, by source and split. Raises GroundupError `run-damaged`."""
+        counts = self.read_json("corpus.json").get("counts")
+        for source in sources:
+            splits = counts.get(source) if isinstance(counts, dict) else None
+            parts = [splits.get(split) for split in SPLITS] if isinstance(splits, dict) else [None]
+            for part in parts:
+                if not isinstance(part, dict) or not all(type(part.get(key)) is int for key in ("documents", "bytes")):
+                    raise self._senseless("corpus.json")
+                if not _number(part.get("entropy_bpb", 0.0)):
+                    raise self._senseless("corpus.json")
+        assert isinstance(counts, dict)
+        return counts
+
+    def _senseless(self, name: str) -> GroundupError:
+        what = f"{self.path / name} does not hold what groundup writes there"
+        return GroundupError("run-damaged", what, "delete the run and train it again")
+
     def metrics(self) -> Iterator[dict[str, Any]]:
-        return read_lines(self.path / "metrics.jsonl")
+        """Rows of metrics.jsonl, oldest first. Raises GroundupError `run-damaged`."""
+        for row in read_lines(self.path / "metrics.jsonl"):
+            scored = row.get("kind") != "valid" or (type(row.get("source")) is str and _number(row.get("bpb")))
+            if type(row.get("kind")) is not str or type(row.get("step")) is not int or not scored:
+                raise self._senseless("metrics.jsonl")
+            yield row
 
     def log_metrics(self, *rows: dict[str, Any]) -> None:
         append_lines(self.path / "metrics.jsonl", rows)
 
     def samples(self) -> Iterator[dict[str, Any]]:
-        return read_lines(self.path / "samples.jsonl")
+        """Rows of samples.jsonl, oldest first. Raises GroundupError `run-damaged`."""
+        for row in read_lines(self.path / "samples.jsonl"):
+            if type(row.get("step")) is not int or not all(type(row.get(key)) is str for key in ("prompt", "text")):
+                raise self._senseless("samples.jsonl")
+            yield row
 
     def log_samples(self, *rows: dict[str, Any]) -> None:
         append_lines(self.path / "samples.jsonl", rows)
 
     def events(self) -> list[dict[str, Any]]:
-        return list(read_lines(self.path / "events.jsonl"))
+        """Rows of events.jsonl, oldest first. Raises GroundupError `run-damaged`."""
+        rows = list(read_lines(self.path / "events.jsonl"))
+        if not all(type(row.get("event")) is str for row in rows):
+            raise self._senseless("events.jsonl")
+        return rows
 
     def log_event(self, event: str, **facts: Any) -> None:
         now = datetime.now(UTC).isoformat(timespec="seconds")
@@ -101,6 +134,10 @@ class Run:
     @property
     def _lock(self) -> Path:
         return self.path.parent.parent / "locks" / f"{self.name}.lock"
+
+
+def _number(value: Any) -> bool:
+    return type(value) in (int, float)
 
 
 def _step(row: dict[str, Any]) -> float:

@@ -5,6 +5,7 @@ can forge the end of a document.
 """
 
 import json
+import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -20,6 +21,8 @@ from groundup.store.files import LARGEST_JSON, parse_json, read_bounded
 FILE = "tokenizer.json"
 CONFIG = "tokenizer_config.json"  # what transformers wants to know besides
 END, PAD, UNKNOWN = "<|endoftext|>", "<|pad|>", "<|unk|>"  # ids 0, 1 and, for the kinds that need it, 2
+
+MOST_STEPS, MOST_GROWTH = 16, 64  # of a part of tokenizer.json: far more than known ones have
 
 PART = 3_000  # characters
 BREAK = re.compile(r"\n(?=\S)")
@@ -103,11 +106,14 @@ def open_tokenizer(path: Path) -> Encoding:
     try:
         raw = read_bounded(path, LARGEST_JSON)
         written = parse_json(raw)
+        _refuse_explosive(written)
         tokenizer = Tokenizer.from_str(raw.decode())
         tokenizer.no_padding()  # a library's setting for its own batches: here it would add tokens to a text,
         tokenizer.no_truncation()  # or take some away
         unknown_name = written["model"].get("unk_token") or _unigram_unknown(written["model"])
-    except Exception as error:  # the library raises bare Exception on a damaged file
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException as error:  # the library raises bare Exception on a damaged file, or panics, which is neither
         raise GroundupError("bad-tokenizer", f"{path} cannot be read: {error}", fix) from None
     tokenizer.encode_special_tokens = True  # text that looks like a special token stays text
     names: dict[int, str] = {id: name for name, id in tokenizer.get_vocab(with_added_tokens=True).items()}
@@ -126,6 +132,32 @@ def open_tokenizer(path: Path) -> Encoding:
     if problem is not None:
         raise GroundupError("bad-tokenizer", f"{path} {problem}", fix)
     return encoding
+
+
+def _refuse_explosive(written: dict[str, Any]) -> None:
+    """Raise ValueError where steps one behind the other could make a short text too long for memory: each byte-level
+    step doubles what is not ASCII, and each replacement may be longer than what it replaces."""
+    for part in ("normalizer", "pre_tokenizer", "decoder", "post_processor"):
+        steps = list(_steps(written.get(part)))
+        words = [step.get(key) for step in steps for key in ("content", "prepend")]
+        growth = math.prod(len(word) for word in words if isinstance(word, str) and word)
+        if (
+            len(steps) > MOST_STEPS
+            or sum(step.get("type") == "ByteLevel" for step in steps) > 1
+            or growth > MOST_GROWTH
+        ):
+            raise ValueError(f"its {part} has {len(steps)} steps that could make a text very long")
+
+
+def _steps(part: Any) -> Iterator[dict[str, Any]]:
+    """The steps of a part, also of those inside sequences."""
+    if isinstance(part, list):
+        for one in part:
+            yield from _steps(one)
+    elif isinstance(part, dict):
+        yield part
+        for key in ("normalizers", "pretokenizers", "decoders", "processors"):
+            yield from _steps(part.get(key))
 
 
 def _unigram_unknown(model: dict[str, Any]) -> str | None:
@@ -161,7 +193,9 @@ def _loses(encoding: Encoding) -> str | None:
             if encoding.unknown in ids:
                 continue
             same, size = encoding.decode(ids) == text, int(encoding.token_bytes[ids].sum())
-        except Exception as error:  # as above
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as error:  # as above
             return f"cannot encode {text[:20]!r}: {error}"
         if not same or size != len(text.encode()):
             return f"does not give back {text[:20]!r} as it was"

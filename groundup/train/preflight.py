@@ -26,7 +26,7 @@ from groundup.train.memory import GIB, free
 from groundup.train.precision import Device
 
 ROW, SAMPLE_BYTES = 1500, 8  # bytes of a row of metrics.jsonl, and of a sampled token's text, rather more than less
-PAGE = 4_000_000  # bytes of report.html, evaluations and the rest
+PAGE = 1_000_000  # bytes of report.html, evaluations and the rest
 OLDEST = datetime(2020, 1, 1, tzinfo=UTC).timestamp()  # before torch 2: a clock that says so was never set
 SLACK = 60.0  # seconds by which the clocks of a file system's server and of this machine may differ
 
