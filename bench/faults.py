@@ -12,7 +12,6 @@ command that repeats that one trial. Exit code 1 if there is any.
 import argparse
 import json
 import os
-import random
 import shlex
 import shutil
 import sys
@@ -60,11 +59,11 @@ def tried(
     which all faults have had their share whenever time is up."""
     seen = Progress(sum(map(len, numbers.values())))
     pieces = [
-        (fault, numbers[fault.name][begin : begin + PIECE])
+        (begin / len(numbers[fault.name]), fault, numbers[fault.name][begin : begin + PIECE])
         for fault in faults
         for begin in range(0, len(numbers[fault.name]), PIECE)
     ]
-    random.Random(seed).shuffle(pieces)
+    pieces.sort(key=lambda piece: piece[0])
     end = time.monotonic() + 60 * minutes
     rows, lock = {fault.name: Row(fault) for fault in faults}, Lock()
 
@@ -78,7 +77,7 @@ def tried(
                 with lock:
                     if not pieces or time.monotonic() > end:
                         return
-                    fault, some = pieces.pop(0)
+                    _, fault, some = pieces.pop(0)
                 row = run(fault, own, seed, some, seen)
                 with lock:
                     rows[fault.name].merge(row)

@@ -8,7 +8,7 @@ from machine import Ended
 from outcome import Fault, Outcome
 from shim import CHANGES, Failure
 
-from lab import EVERY, Facts, Reference, differences, reached, resumed_at, rows_of, run_of
+from lab import EVERY, Facts, Reference, differences, lost, reached, rows_of, run_of
 
 CALLS: dict[str, int] = {}  # how many calls that change a file an undisturbed command makes
 SECONDS: dict[str, float] = {}  # and how long it takes
@@ -23,7 +23,7 @@ def go_on(
 ) -> Outcome:
     """Give the same command again, and judge: it ends well, with the undisturbed bits and rows.
 
-    `done`: the steps that had been done, where the metrics do not tell. Without `wanted` a good end is all that is asked.
+    `done`: the steps that had been done, where the metrics do not tell. Without `wanted` a good end is all that counts.
     """
     before = runs(lab)
     known = len(rows_of(before[0] / "events.jsonl")) if before else 0
@@ -32,7 +32,7 @@ def go_on(
     if ended.code != 0:
         return Outcome(ended.words, f"the same command ends with {ended.words}: {tail(ended)}")
     wrong = (differences(run_of(lab), wanted) if wanted else None) or leftovers(lab)
-    return Outcome("goes on, same bits", wrong, max(0, done - resumed_at(run_of(lab), known)))
+    return Outcome("goes on, same bits", wrong, lost(run_of(lab), known, done) or 0)
 
 
 def leftovers(lab: Path) -> str | None:
@@ -66,24 +66,24 @@ def at_calls(
     calls = undisturbed(reference, verb, source)
     with reference.copy(source) as lab:
         nth = 1 + (number * calls // max(1, trials) + chance.randrange(max(1, calls // trials))) % calls
-        lost = injected = 0
+        again = injected = done = 0
         for _ in range(chance.choice((1, 1, 2, 3))):
             action = chance.choice(("kill before", "kill after", "kill half"))
             before = runs(lab)
-            known, done = (len(rows_of(before[0] / "events.jsonl")), reached(before[0])) if before else (0, 0)
+            known = len(rows_of(before[0] / "events.jsonl")) if before else 0
+            done = max(done, *map(reached, before), 0)
             ended = reference.machine.go(
                 verb, reference.recipe, "--lab", lab, failure=Failure(str(lab), action, nth, calls=CHANGES)
             )
             if ended.code not in (0, -9):
                 return Outcome(ended.words, f"a command to be killed ends with {ended.words}: {tail(ended)}")
             after = runs(lab)
-            # A command that was killed before it had said where it goes on has lost nothing yet.
-            if after and len(rows_of(after[0] / "events.jsonl")) > known:
-                lost = max(lost, done - resumed_at(after[0], known))
+            if after and (steps := lost(after[0], known, done)) is not None:
+                again, done = max(again, steps), 0
             injected += ended.code == -9
             nth = chance.randint(1, calls)
-        outcome = go_on(reference, lab, verb, wanted)
-        return Outcome(outcome.observed, outcome.wrong, max(lost, outcome.lost), injected)
+        outcome = go_on(reference, lab, verb, wanted, done=max(done, *map(reached, runs(lab)), 0))
+        return Outcome(outcome.observed, outcome.wrong, max(again, outcome.lost), injected)
 
 
 def at_moments(reference: Reference, chance: random.Random, number: int) -> Outcome:
@@ -107,6 +107,10 @@ def while_training(reference: Reference, chance: random.Random, number: int) -> 
     return at_calls(reference, chance, number, "train", reference.made, reference.facts, TRIALS)
 
 
+def while_resuming(reference: Reference, chance: random.Random, number: int) -> Outcome:
+    return at_calls(reference, chance, number, "train", reference.half, reference.facts, 80)
+
+
 def while_finishing(reference: Reference, chance: random.Random, number: int) -> Outcome:
     return at_calls(reference, chance, number, "run", reference.trained, reference.finished_facts, 30)
 
@@ -118,6 +122,8 @@ def while_making(reference: Reference, chance: random.Random, number: int) -> Ou
 SAME = "the same command goes on, ends with the same bits and rows, and clears away what was left"
 FAULTS = [
     Fault("kill-training", f"killed at a file call of training or saving: {SAME}", while_training, TRIALS, 25, EVERY,
+          needs_layer=True),
+    Fault("kill-resuming", f"killed at a file call of a command that goes on: {SAME}", while_resuming, 80, 6, EVERY,
           needs_layer=True),
     Fault("kill-moment", f"killed at any moment of training: {SAME}", at_moments, 40, 5, EVERY),
     Fault("kill-finishing", f"killed at a file call of evaluation and report: {SAME}", while_finishing, 30, 4, EVERY,

@@ -56,6 +56,7 @@ class Facts:
     files: dict[str, str]  # SHA-256 of the last checkpoint's weights and optimizer
     metrics: list[dict[str, Any]]
     samples: list[dict[str, Any]]
+    own: dict[str, Any]  # of the files that make it a run, what does not tell when or where it was made
 
 
 @dataclass(frozen=True)
@@ -134,7 +135,20 @@ def facts_of(run: Path) -> Facts:
     metrics = [
         {key: value for key, value in row.items() if key not in CLOCKS} for row in rows_of(run / "metrics.jsonl")
     ]
-    return Facts({"step": last.name} | files, metrics, rows_of(run / "samples.jsonl"))
+    return Facts({"step": last.name} | files, metrics, rows_of(run / "samples.jsonl"), own_of(run))
+
+
+def own_of(run: Path) -> dict[str, Any]:
+    """What of the files that make it a run is the same each time; None for a file that is torn or not there."""
+    found: dict[str, Any] = {}
+    for name in ("recipe.yaml", "tokenizer.json", "tokenizer_config.json"):
+        found[name] = (run / name).read_text(errors="replace") if (run / name).is_file() else None
+    for name, key in (("lineage.json", "recipe_sha256"), ("corpus.json", "id"), ("shards.json", "files")):
+        try:
+            found[name] = json.loads((run / name).read_bytes())[key]
+        except (OSError, ValueError, KeyError, TypeError):
+            found[name] = None
+    return found
 
 
 def differences(run: Path, wanted: Facts) -> str | None:
@@ -146,6 +160,8 @@ def differences(run: Path, wanted: Facts) -> str | None:
     if found.files != wanted.files:
         changed = [name for name in wanted.files if found.files.get(name) != wanted.files[name]]
         return f"the last checkpoint differs in {', '.join(changed)}"
+    if found.own != wanted.own:
+        return f"{', '.join(name for name in wanted.own if found.own[name] != wanted.own[name])} of the run differ"
     for name, mine, theirs in (("metrics", found.metrics, wanted.metrics), ("samples", found.samples, wanted.samples)):
         if mine != theirs:
             steps = [[row["step"] for row in rows] for rows in (mine, theirs)]
@@ -163,3 +179,10 @@ def resumed_at(run: Path, events_before: int) -> int:
     """The step at which the last command went on: 0 when it began anew."""
     events = rows_of(run / "events.jsonl")[events_before:]
     return next((event["step"] for event in events if event["event"] == "resumed"), 0)
+
+
+def lost(run: Path, events_before: int, done: int) -> int | None:
+    """How many of the `done` steps the last command did again; None when it was gone before it had said so, or found
+    nothing left to do."""
+    said = {event["event"] for event in rows_of(run / "events.jsonl")[events_before:]}
+    return max(0, done - resumed_at(run, events_before)) if said & {"started", "resumed"} else None

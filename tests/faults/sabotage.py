@@ -3,7 +3,12 @@
 The first part are faults of the world around groundup; the second part breaks groundup's own promises (--sabotage).
 """
 
+import os
+import pickle
+import sys
 import time
+from contextlib import nullcontext
+from pathlib import Path
 from typing import Any
 
 # -- faults -----------------------------------------------------------------------------------------------------------
@@ -56,3 +61,109 @@ def tracker(kind: str, seconds: float = 3600.0) -> None:
     else:
         mirror.OPEN["tensorboard"] = lambda run, recipe: (act, lambda: None)
     mirror.PATIENCE = 0.2
+
+
+# -- groundup, broken on purpose --------------------------------------------------------------------------------------
+
+
+def _replace(old: Any, new: Any) -> None:
+    """Put `new` wherever a module of groundup holds `old`."""
+    for name, module in list(sys.modules.items()):
+        if name.startswith("groundup"):
+            for key in [key for key, value in vars(module).items() if value is old]:
+                setattr(module, key, new)
+
+
+def no_fsync() -> None:
+    os.fsync = lambda handle: None  # type: ignore[assignment]
+
+
+def no_atomic_writes() -> None:
+    from groundup.store import files
+
+    def write(path: Path, data: bytes | str) -> None:
+        path.write_bytes(data.encode() if isinstance(data, str) else data)
+
+    _replace(files.write_atomic, write)
+
+
+def no_temporary_directory() -> None:
+    """A checkpoint is written under its own name, file by file."""
+    from groundup.train import writing
+
+    writing.SAVING = ""
+    writing._put = lambda temporary, final: None  # type: ignore[assignment]
+
+
+def no_verification() -> None:
+    from groundup.store import files
+
+    _replace(files.damage, lambda *_: None)
+
+
+def no_rewind() -> None:
+    from groundup.store.runs import Run
+
+    Run.rewind = lambda self, step: None  # type: ignore[method-assign]
+
+
+def no_tidying() -> None:
+    from groundup.train import writing
+
+    _replace(writing.tidy, lambda run: None)
+
+
+def no_optimizer() -> None:
+    """A run goes on with its weights and a fresh optimizer."""
+    from groundup.train import optimizer
+
+    optimizer.load_state = lambda *_: None  # type: ignore[assignment]
+
+
+def no_lock() -> None:
+    from groundup.store.runs import Run
+
+    Run.lock = lambda self: nullcontext()  # type: ignore[method-assign]
+
+
+def no_codes() -> None:
+    """The operating system's errors are left to Python."""
+    from groundup import cli
+
+    cli._of_system = lambda error: None  # type: ignore[assignment]
+
+
+def unpickling() -> None:
+    """JSON and tensors are read by whatever can make something of them."""
+    from groundup.store import files
+    from groundup.train import checkpoint
+
+    def trusting(real: Any) -> Any:
+        def read(path: Path, *rest: Any, **options: Any) -> Any:
+            try:
+                return pickle.loads(path.read_bytes())
+            except Exception:
+                return real(path, *rest, **options)
+
+        return read
+
+    checkpoint._read_tensors = trusting(checkpoint._read_tensors)
+    _replace(files.read_json, trusting(files.read_json))
+
+
+def anything_finite() -> None:
+    """Nobody looks whether a loss or a gradient is a number."""
+    from groundup.train.loop import Trainer
+
+    Trainer.check_finite = lambda self: None  # type: ignore[method-assign]
+
+
+def waiting_for_mirrors() -> None:
+    """A row is passed on to a mirror by the training thread itself."""
+    from groundup.train import mirror
+
+    def put(self: mirror.Mirror, row: Any) -> None:
+        if row is not None:
+            mirror.OPEN[self.name](self.run, self.recipe)[0](row["step"], {})
+
+    mirror.Mirror.put = put  # type: ignore[method-assign]

@@ -1,5 +1,6 @@
 """The world around a run: real full and read-only disks, limits, clocks, signals, trackers, numbers that are none."""
 
+import contextlib
 import random
 import shutil
 import signal
@@ -31,6 +32,13 @@ def disk(reference: Reference, megabytes: int) -> Iterator[Path]:
         subprocess.run(["umount", "-l", str(place)], check=True)
 
 
+def fill(ballast: Path, room: int) -> None:
+    """Write a file that leaves so many bytes on its disk, or as few as can be left when others write, too."""
+    free = shutil.disk_usage(ballast.parent).free
+    with contextlib.suppress(OSError), ballast.open("wb") as file:
+        file.write(bytes(max(0, free - room)))
+
+
 def full_disk(reference: Reference, chance: random.Random, number: int) -> Outcome:
     """A real small disk with little room left: for artifacts, metrics, checkpoints, evaluation and report."""
     verb = chance.choice(("train", "train", "run"))
@@ -39,11 +47,16 @@ def full_disk(reference: Reference, chance: random.Random, number: int) -> Outco
         if number % 12:
             shutil.copytree(reference.made, lab)
         ballast = place / "ballast"
-        room = shutil.disk_usage(place).free
         # What a run needs lies between nothing and 1.3 MB; little room is where most of it can go wrong.
-        ballast.write_bytes(bytes(max(0, room - 4096 * int(330 * chance.random() ** 2))))
-        ended = reference.machine.go(verb, reference.recipe, "--lab", lab)
-        ballast.unlink()
+        room = 4096 * int(330 * chance.random() ** 2)
+        late = number % 3 > 0  # when what groundup looks at before it trains has found room enough
+        if not late:
+            fill(ballast, room)
+        child = reference.machine.start(verb, reference.recipe, "--lab", lab)
+        if late and child.has_said(f"step {chance.randint(1, 9)}/"):
+            fill(ballast, room // 2)
+        ended = child.wait()
+        ballast.unlink(missing_ok=True)
         wanted = reference.facts if verb == "train" else reference.finished_facts
         if ended.code == 0:
             return Outcome("room enough", differences(run_of(lab), wanted), injected=0)
@@ -175,7 +188,7 @@ def signals(reference: Reference, chance: random.Random, number: int) -> Outcome
 
 
 FAULTS = [
-    Fault("disk-full", "a real disk fills: a named error; what was whole stays whole; the same command goes on, same bits "
+    Fault("disk-full", "a real disk fills: a named error; what was whole stays so; the same command goes on, same bits "
           "and rows", full_disk, 50, 5, EVERY, needs_root=True),
     Fault("file-limit", "ulimit -f is reached: a named error; the same command goes on, same bits", file_limit, 20, 3,
           EVERY),
