@@ -142,7 +142,7 @@ def _work(work: Callable[[], Any], words: list[str], prompt: str, processes: int
     except (GroundupError, KeyboardInterrupt) as error:
         if isinstance(error, GroundupError) and error.code != "interrupted":
             raise
-        what = error.what if isinstance(error, GroundupError) else "stopped"
+        what = error.what if isinstance(error, GroundupError) else "stopped at once"
         raise GroundupError("interrupted", what, f"to go on, give the same command again: {again}") from None
     if found is None:  # one of several processes, and not the one that speaks
         return

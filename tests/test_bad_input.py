@@ -2,6 +2,7 @@
 
 import errno
 import gzip
+import io
 import json
 import os
 import re
@@ -431,7 +432,7 @@ def test_a_prompt_that_is_no_text_is_refused(go: Go, made: Lab) -> None:
 
 
 def test_a_prompt_longer_than_the_context_is_refused(go: Go, made: Lab) -> None:
-    go("sample", "last", "--prompt", "word " * 100, "--lab", made.path).refused("bad-prompt", "16")
+    go("sample", "last", "--prompt", "word " * 100, "--lab", made.path).refused("bad-prompt", "15")
 
 
 @pytest.mark.parametrize(
@@ -684,7 +685,8 @@ def test_help_needs_none_of_the_heavy_libraries(arguments: list[str]) -> None:
     assert done.stdout
 
 
-def test_every_verb_prints_exactly_one_json_object_on_stdout(go: Go, lab: Lab) -> None:
+def test_every_verb_prints_exactly_one_json_object_on_stdout(go: Go, lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"The\n")))
     commands: dict[str, list[str | Path]] = {
         "show": ["quickstart"],
         "data": [lab.recipe, "--lab", lab.path],
@@ -693,6 +695,8 @@ def test_every_verb_prints_exactly_one_json_object_on_stdout(go: Go, lab: Lab) -
         "run": [lab.recipe, "--lab", lab.path],
         "eval": ["last", "--lab", lab.path],
         "sample": ["last", "--lab", lab.path],
+        "chat": ["last", "--max-tokens", "4", "--lab", lab.path],
+        "texts": ["last", "--prompts", "recipe", "--per-prompt", "2", "--max-tokens", "4", "--lab", lab.path],
         "report": ["last", "--lab", lab.path],
         "resume": ["last", "--lab", lab.path],
         "checkpoints": ["last", "--lab", lab.path],

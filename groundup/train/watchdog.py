@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from groundup.errors import ENVIRONMENT
+from groundup.errors import GroundupError
 from groundup.processes import here
 
 LONG = 1800.0  # seconds, besides, for what cannot say how far it is: the compiler, a sample, a checkpoint being written
@@ -67,16 +67,18 @@ class Watchdog:
     def _bark(self) -> None:
         rank = here().rank
         stacks = self.run / (f"stacks-{rank}.txt" if rank else "stacks.txt")
-        _tell(
-            f"{f'process {rank}: ' if rank else ''}error: no progress for {self.limit or 0:.0f} s; where each thread "
-            f"stands is below and in {stacks} [hung]\n  fix: look there; the same command goes on from the last "
-            "checkpoint; train.hang_minutes is how long to wait\n  more: groundup explain hung\n"
+        hung = GroundupError(
+            "hung",
+            f"no progress for {self.limit or 0:.0f} s; where each thread stands is below and in {stacks}",
+            "look there; the same command goes on from the last checkpoint; train.hang_minutes is how long to wait",
         )
+        who = f"process {rank}: " if rank else ""
+        _tell(f"{who}error: {hung}\n  fix: {hung.fix}\n  more: groundup explain {hung.code}\n")
         faulthandler.dump_traceback(2)
         writer = threading.Thread(target=_write, args=(stacks,), daemon=True)
         writer.start()
         writer.join(WRITING)
-        os._exit(ENVIRONMENT)
+        os._exit(hung.exit_code)
 
 
 def _tell(text: str) -> None:
