@@ -18,7 +18,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from conftest import small_recipe
+from small_recipe import small_recipe
 
 import groundup
 from groundup.cli import app, main

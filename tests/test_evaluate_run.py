@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 import yaml
-from conftest import small_recipe
+from small_recipe import small_recipe
 
 from groundup.cli import main
 from groundup.errors import GroundupError

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import small_recipe
 from generate_parts import CPU, byte_encoding
+from small_recipe import small_recipe
 
 from groundup.cli import main
 from groundup.console import harmless

@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import yaml
-from conftest import small_recipe
+from small_recipe import small_recipe
 
 from groundup.cli import main
 from groundup.errors import CODES, GroundupError

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 import yaml
-from conftest import small_recipe
+from small_recipe import small_recipe
 from tiny_runs import assert_equal_bits, trainer, weights, write_recipe
 
 from groundup.cli import main

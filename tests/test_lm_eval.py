@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from conftest import small_recipe
+from small_recipe import small_recipe
 
 from groundup.cli import main
 from groundup.errors import GroundupError

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import small_recipe
 from processes import endings, together
 from safetensors.torch import load_file
+from small_recipe import small_recipe
 
 from groundup.cli import main
 from groundup.errors import GroundupError

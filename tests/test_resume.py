@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import small_recipe
 from safetensors.torch import load_file, save_file
+from small_recipe import small_recipe
 from tiny_runs import assert_equal_bits
 
 from groundup.cli import main

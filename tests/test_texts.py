@@ -6,11 +6,11 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-import conftest
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from small_recipe import small_recipe
 
 from groundup.cli import main
 from groundup.data.corpus import texts as corpus_texts
@@ -32,7 +32,7 @@ from groundup.tokens import tokenizer
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
     folder = tmp_path_factory.mktemp("texts")
-    found = pipeline.run(resolve(str(conftest.small_recipe(folder)), []), folder / "lab", train_only=True)
+    found = pipeline.run(resolve(str(small_recipe(folder)), []), folder / "lab", train_only=True)
     assert found is not None
     yield found
 

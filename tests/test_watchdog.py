@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import small_recipe
+from small_recipe import small_recipe
 from tiny_runs import assert_equal_bits, weights
 
 from groundup.cli import main

@@ -4,13 +4,15 @@ import hashlib
 import json
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
 from machine import Machine
+
+from groundup.science.changes import LOOKS
 
 STEPS, EVERY = 12, 3  # of the training, and between two checkpoints
 CLOCKS = (
@@ -140,10 +142,14 @@ def facts_of(run: Path) -> Facts:
 
 def own_of(run: Path) -> dict[str, Any]:
     """What of the files that make it a run is the same each time; None for a file that is torn or not there."""
-    found: dict[str, Any] = {}
-    for name in ("recipe.yaml", "tokenizer.json", "tokenizer_config.json"):
+    found: dict[str, Any] = {"recipe.yaml": None}
+    for name in ("tokenizer.json", "tokenizer_config.json"):
         found[name] = (run / name).read_text(errors="replace") if (run / name).is_file() else None
-    for name, key in (("lineage.json", "recipe_sha256"), ("corpus.json", "id"), ("shards.json", "files")):
+    with suppress(OSError, yaml.YAMLError, TypeError, KeyError):
+        recipe = yaml.safe_load((run / "recipe.yaml").read_bytes())
+        train = {key: value for key, value in recipe["train"].items() if key not in LOOKS}
+        found["recipe.yaml"] = recipe | {"train": train}
+    for name, key in (("lineage.json", "tokenizer_sha256"), ("corpus.json", "id"), ("shards.json", "files")):
         try:
             found[name] = json.loads((run / name).read_bytes())[key]
         except (OSError, ValueError, KeyError, TypeError):

@@ -10,7 +10,7 @@ EVEN = 7919
 # What is broken, the fault that notices it, the first trial of it that is made, and how many at most.
 NOTICED = [
     ("no_fsync", "power-cut", 1, 12),
-    ("no_atomic_writes", "kill-resuming", 4, 30),
+    ("no_atomic_writes", "kill-resuming", 0, 80),
     ("no_temporary_directory", "kill-training", 0, 12),
     ("no_verification", "damaged-artifact", 0, 8),
     ("no_verification", "damaged-checkpoint", 0, 8),
