@@ -5,9 +5,10 @@ import random
 from pathlib import Path
 
 from kills import go_on, tail, undisturbed
-from lab import EVERY, Facts, Reference, differences, run_of
 from outcome import Fault, Outcome
 from shim import CHANGES, Failure
+
+from lab import LOST, Facts, Reference, differences, run_of
 
 KINDS = ("write", "sync", "rename", "open", "remove", "make", "cut")
 
@@ -95,10 +96,10 @@ def slow(reference: Reference, chance: random.Random, number: int) -> Outcome:
 
 AFTER = "a named error or no harm; the same command then goes on, ends with the same bits and rows"
 FAULTS = [
-    Fault("disk-error", f"EIO at a file call, once or for good: {AFTER}", disk_error, 80, 8, EVERY, needs_layer=True),
-    Fault("disk-full-call", f"no room, or no quota, from a file call on: disk-full; {AFTER}", disk_full, 40, 5, EVERY,
+    Fault("disk-error", f"EIO at a file call, once or for good: {AFTER}", disk_error, 80, 8, LOST, needs_layer=True),
+    Fault("disk-full-call", f"no room, or no quota, from a file call on: disk-full; {AFTER}", disk_full, 40, 5, LOST,
           needs_layer=True),
-    Fault("unreadable", f"EIO while reading: {AFTER}", unreadable, 40, 5, EVERY + EVERY, needs_layer=True),
+    Fault("unreadable", f"EIO while reading: {AFTER}", unreadable, 40, 5, LOST, needs_layer=True),
     Fault("short", "reads and writes do half of what was asked: no difference", short, 30, 3, needs_layer=True),
     Fault("interrupted", "calls are interrupted by signals: no difference", interrupted, 30, 3, needs_layer=True),
     Fault("slow", "fsync takes up to 0.15 s: no difference", slow, 10, 1, needs_layer=True),

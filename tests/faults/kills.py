@@ -8,7 +8,7 @@ from machine import Ended
 from outcome import Fault, Outcome
 from shim import CHANGES, Failure
 
-from lab import EVERY, Facts, Reference, differences, lost, reached, rows_of, run_of
+from lab import LOST, Facts, Reference, differences, lost, reached, rows_of, run_of
 
 CALLS: dict[str, int] = {}  # how many calls that change a file an undisturbed command makes
 SECONDS: dict[str, float] = {}  # and how long it takes
@@ -121,13 +121,13 @@ def while_making(reference: Reference, chance: random.Random, number: int) -> Ou
 
 SAME = "the same command goes on, ends with the same bits and rows, and clears away what was left"
 FAULTS = [
-    Fault("kill-training", f"killed at a file call of training or saving: {SAME}", while_training, TRIALS, 25, EVERY,
+    Fault("kill-training", f"killed at a file call of training or saving: {SAME}", while_training, TRIALS, 25, LOST,
           needs_layer=True),
-    Fault("kill-resuming", f"killed at a file call of a command that goes on: {SAME}", while_resuming, 80, 6, EVERY,
+    Fault("kill-resuming", f"killed at a file call of a command that goes on: {SAME}", while_resuming, 80, 6, LOST,
           needs_layer=True),
-    Fault("kill-moment", f"killed at any moment of training: {SAME}", at_moments, 40, 5, EVERY),
-    Fault("kill-finishing", f"killed at a file call of evaluation and report: {SAME}", while_finishing, 30, 4, EVERY,
+    Fault("kill-moment", f"killed at any moment of training: {SAME}", at_moments, 40, 5, LOST),
+    Fault("kill-finishing", f"killed at a file call of evaluation and report: {SAME}", while_finishing, 30, 4, LOST,
           needs_layer=True),
-    Fault("kill-making", f"killed while corpus, tokenizer and shards are made: {SAME}", while_making, 20, 3, EVERY,
+    Fault("kill-making", f"killed while corpus, tokenizer and shards are made: {SAME}", while_making, 20, 3, LOST,
           needs_layer=True),
 ]  # fmt: skip

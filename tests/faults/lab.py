@@ -15,6 +15,9 @@ from machine import Machine
 from groundup.science.changes import LOOKS
 
 STEPS, EVERY = 12, 3  # of the training, and between two checkpoints
+LOST = (
+    2 * EVERY - 1
+)  # most steps that a kill may lose: a checkpoint that is being written is lost, and the next save waits
 CLOCKS = (
     "seconds",
     "tokens_per_s",

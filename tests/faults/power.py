@@ -10,9 +10,10 @@ import random
 from pathlib import Path
 
 from kills import go_on, runs, tail, undisturbed
-from lab import EVERY, Reference, reached
 from outcome import Fault, Outcome
 from shim import CHANGES, Failure
+
+from lab import LOST, Reference, reached
 
 TRIALS = 120
 
@@ -73,5 +74,5 @@ def while_training(reference: Reference, chance: random.Random, number: int) -> 
 
 FAULTS = [
     Fault("power-cut", "all that no fsync covered is cut off, zeros, or there: the same command goes on, ends with the "
-          "same bits and rows", while_training, TRIALS, 12, EVERY, needs_layer=True),
+          "same bits and rows", while_training, TRIALS, 12, LOST, needs_layer=True),
 ]  # fmt: skip

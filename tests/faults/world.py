@@ -15,7 +15,7 @@ from kills import go_on, tail, undisturbed
 from outcome import Fault, Outcome
 from shim import Failure
 
-from lab import EVERY, STEPS, Reference, differences, facts_of, rows_of, run_of, steps_of
+from lab import LOST, STEPS, Reference, differences, facts_of, rows_of, run_of, steps_of
 
 NOBODY = 65534
 
@@ -189,16 +189,16 @@ def signals(reference: Reference, chance: random.Random, number: int) -> Outcome
 
 FAULTS = [
     Fault("disk-full", "a real disk fills: a named error; what was whole stays so; the same command goes on, same bits "
-          "and rows", full_disk, 50, 5, EVERY, needs_root=True),
+          "and rows", full_disk, 50, 5, LOST, needs_root=True),
     Fault("file-limit", "ulimit -f is reached: a named error; the same command goes on, same bits", file_limit, 20, 3,
-          EVERY),
+          LOST),
     Fault("read-only", "a read-only lab: reading works, the rest says not-writable and changes nothing", read_only, 8,
           1, needs_root=True),
     Fault("clock", "the clock jumps: no difference", clock, 30, 3, needs_layer=True),
     Fault("tracker", "a mirror is down, hangs or ends: one warning, same bits", tracker, 12, 2, needs_layer=True),
     Fault("loader", "a batch is late: no difference", loader, 8, 1, needs_layer=True),
     Fault("not-a-number", "a loss is no number: passed over and said, or exit 5; never in a checkpoint", not_a_number,
-          24, 3, EVERY, needs_layer=True),
+          24, 3, LOST, needs_layer=True),
     Fault("signals", "Ctrl-C or SIGTERM: the step is saved, exit 4; the same command goes on, same bits", signals, 30,
-          3, EVERY, needs_layer=True),
+          3, LOST, needs_layer=True),
 ]  # fmt: skip
