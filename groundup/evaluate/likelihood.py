@@ -24,7 +24,6 @@ from groundup.evaluate.windows import check_finite, too_little
 from groundup.model.transformer import Transformer
 from groundup.train.precision import Device
 
-
 # Tokens of the rows that go together: on a CPU as many as its caches like (docs/log.md), elsewhere as memory allows.
 ROW_TOKENS = {"cpu": 512, "mps": 16_384, "cuda": 65_536}
 
