@@ -129,13 +129,16 @@ def read_work(path: Path) -> Any:
 def open_regular(path: Path) -> BinaryIO:
     """Open a file for reading. What is no regular file is not waited for: opening a pipe would block.
 
-    Raises Unreadable, also where there is no file or no permission.
+    Raises Unreadable, also where there is no file or no permission; OSError where the disk itself fails, which is no
+    fault of the file's.
     """
     try:
         handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
     except FileNotFoundError:
         raise Missing("cannot be opened: there is no such file") from None
     except OSError as error:
+        if error.errno in (errno.EIO, errno.ESTALE, errno.ETIMEDOUT):
+            raise
         raise Unreadable(f"cannot be opened: {error.strerror}") from None
     except ValueError as error:  # a NUL in its name
         raise Unreadable(f"cannot be opened: {error}") from None

@@ -111,7 +111,7 @@ def open_tokenizer(path: Path) -> Encoding:
         tokenizer.no_padding()  # a library's setting for its own batches: here it would add tokens to a text,
         tokenizer.no_truncation()  # or take some away
         unknown_name = written["model"].get("unk_token") or _unigram_unknown(written["model"])
-    except (KeyboardInterrupt, SystemExit):
+    except (KeyboardInterrupt, SystemExit, OSError):
         raise
     except BaseException as error:  # the library raises bare Exception on a damaged file, or panics, which is neither
         raise GroundupError("bad-tokenizer", f"{path} cannot be read: {error}", fix) from None
