@@ -424,11 +424,7 @@ def texts(
         Parameter(help="A set of groundup's own, `recipe`, or a file (.jsonl, or a prompt a line).", negative=""),
     ] = None,
     per_prompt: Annotated[int, Parameter(help="Texts for each prompt.")] = 3,
-    temperature: Annotated[float | None, Parameter(help="0 takes the likeliest token each time.")] = None,
-    top_k: Annotated[int | None, Parameter(help="Draw from the k likeliest tokens; 0: all.")] = None,
-    top_p: Annotated[float | None, Parameter(help="Draw from the likeliest tokens that reach p; 1: all.")] = None,
-    max_tokens: Annotated[int | None, Parameter(help="Longest continuation in tokens.")] = None,
-    seed: Annotated[int | None, Parameter(help="Of the first text; the next ones count on.")] = None,
+    sampling: Sampling | None = None,
     checkpoint: Which = "best",
     device: Device = "auto",
     lab: Lab = None,
@@ -441,8 +437,7 @@ def texts(
 
     if per_prompt < 1:
         raise GroundupError("usage", "--per-prompt is 1 or more", "leave it out for 3")
-    given = {"temperature": temperature, "top_k": top_k, "top_p": top_p, "max_tokens": max_tokens, "seed": seed}
-    given = {key: value for key, value in given.items() if value is not None}
+    given = (sampling or Sampling()).given(samples=1)
     result = judge_texts(find(lab_directory(lab), run), checkpoint, prompts or [], per_prompt, given, device)
     _print(result, json, text_lines(result))
 
