@@ -257,13 +257,6 @@ CODES: dict[str, Explanation] = {
         "(family classic), Qwen3 (family modern) or Llama (modern without qk_norm). With other combinations of "
         "positions, norm, activation, qk_norm and bias it would be another model. Nothing that exists is overwritten.",
     ),
-    "bad-items": Explanation(
-        ENVIRONMENT,
-        "A file of choice items or prompts cannot be used: a line is not a JSON object with id, suite, phenomenon, "
-        "context, options and gold, an id stands twice, fewer than two options differ, or gold names none of them. An "
-        "item that is passed over would change the score, so none is.",
-    ),
-    "unknown-suite": Explanation(USAGE, "There is no suite or prompt set of that name in groundup."),
     "training-text": Explanation(
         USAGE,
         "Choice items are made from held-out text only. A model has seen its training text, so what it makes of items "

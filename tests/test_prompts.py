@@ -34,6 +34,6 @@ def test_prompts_for_grammar_and_facts_stop_in_a_sentence_and_those_for_stories_
 
 
 def test_an_unknown_kind_is_an_error_that_names_the_known_ones() -> None:
-    with pytest.raises(GroundupError, match="unknown-suite") as caught:
+    with pytest.raises(GroundupError, match="unknown-task") as caught:
         prompts.load("poems")
     assert "stories" in caught.value.fix

@@ -56,7 +56,7 @@ def line(**changes: object) -> bytes:
 def test_a_file_of_items_that_would_score_something_else_is_refused(data: bytes, problem: str) -> None:
     with pytest.raises(GroundupError, match=re.escape(problem)) as caught:
         parse(data, "mine.jsonl")
-    assert caught.value.code == "bad-items" and "mine.jsonl" in caught.value.what
+    assert caught.value.code == "bad-task" and "mine.jsonl" in caught.value.what
 
 
 def test_a_missing_file_of_items_is_an_error_with_a_code(tmp_path: Path) -> None:
@@ -104,7 +104,7 @@ def test_a_changed_file_is_not_used(tmp_path: Path) -> None:
 
 
 def test_an_unknown_suite_is_an_error_that_names_the_known_ones() -> None:
-    with pytest.raises(GroundupError, match="unknown-suite") as caught:
+    with pytest.raises(GroundupError, match="unknown-task") as caught:
         suites.load("poetry")
     assert "grammar" in caught.value.fix
 

@@ -9,7 +9,8 @@ import pytest
 from groundup.errors import GroundupError
 from groundup.evaluate.choice import baselines
 from groundup.evaluate.formats import item_of
-from groundup.evaluate.tasks import known, open_task, suites
+from groundup.evaluate.suites import names
+from groundup.evaluate.tasks import known, open_task
 
 BENCHMARKS = Path(__file__).parents[2] / "shared" / "data" / "benchmarks"
 REAL = pytest.mark.skipif(not BENCHMARKS.exists(), reason="the published files are not on this machine")
@@ -186,6 +187,12 @@ def test_the_whole_of_blimp_is_read_and_a_constant_scorer_gets_exactly_half(tmp_
 
 
 def test_every_suite_of_groundups_own_can_be_read(tmp_path: Path) -> None:
-    for name in suites():
+    for name in names():
         task = open_task(name, None, tmp_path)
         assert task.items and baselines(task.items)["constant"] > 0
+
+
+def test_a_suites_items_tell_their_phenomenon_and_its_reach(tmp_path: Path) -> None:
+    task = open_task("grammar", None, tmp_path)
+    assert all(set(item.groups) == {"phenomenon", "reach"} for item in task.items)
+    assert {item.groups["reach"] for item in task.items} == {"local", "distant"}

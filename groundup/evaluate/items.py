@@ -40,7 +40,7 @@ class Item:
 
 
 def read_items(path: Path) -> list[Item]:
-    """The items of a file, checked. Raises GroundupError `no-such-file`, `bad-items`."""
+    """The items of a file, checked. Raises GroundupError `no-such-file`, `bad-task`."""
     try:
         data = path.read_bytes()
     except OSError as error:
@@ -49,7 +49,7 @@ def read_items(path: Path) -> list[Item]:
 
 
 def parse(data: bytes, name: str) -> list[Item]:
-    """The items in the bytes of a file called `name`, checked. Raises GroundupError `bad-items`."""
+    """The items in the bytes of a file called `name`, checked. Raises GroundupError `bad-task`."""
     try:
         text = data.decode()
     except UnicodeDecodeError as error:
@@ -120,4 +120,4 @@ def chance(items: Iterable[Item]) -> float:
 
 
 def _bad(where: str, what: str, fix: str) -> GroundupError:
-    return GroundupError("bad-items", f"{where} {what}", fix)
+    return GroundupError("bad-task", f"{where} {what}", fix)

@@ -3,7 +3,7 @@
 import difflib
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files as resource
 from pathlib import Path
@@ -14,8 +14,10 @@ import yaml
 from groundup.data.download import Corpus, fetch
 from groundup.data.sources import expand
 from groundup.errors import GroundupError
+from groundup.evaluate import suites
 from groundup.evaluate.choice import Item
 from groundup.evaluate.formats import item_of
+from groundup.evaluate.suites import Suite
 from groundup.store.files import digest, sha256
 
 
@@ -42,23 +44,19 @@ def known() -> dict[str, Any]:
     return yaml.safe_load((resource("groundup.evaluate") / "tasks.yaml").read_text(encoding="utf-8"))
 
 
-SUITES = resource("groundup.evaluate") / "suites"
-
-
-def suites() -> dict[str, Path]:
-    """The tasks that come with groundup, by name."""
-    return {path.stem: path for path in sorted(Path(str(SUITES)).glob("*.jsonl"))}
-
-
-def _read_suite(name: str) -> Task:
-    """A task that comes with groundup; it must be what its manifest says. Raises GroundupError `wrong-hash`."""
-    path, manifest = suites()[name], Path(str(SUITES / "manifest.json"))
-    stated = json.loads(manifest.read_bytes()) if manifest.is_file() else {}
-    expected = stated.get("suites", {}).get(name, {}).get("sha256")
-    if expected and sha256(path) != expected:
-        what = f"{path} does not have the SHA-256 in its manifest: its scores would be those of another suite"
-        raise GroundupError("wrong-hash", what, "install groundup again")
-    return replace(_read(name, {}, [path]), version=stated.get("version", 1))
+def of_suite(suite: Suite) -> Task:
+    """A suite's items as a task: parts are phenomena, and whether neighbouring words can tell (local) or not."""
+    items = [
+        Item(
+            one.id,
+            tuple((one.context, option) for option in one.options),
+            one.gold,
+            {"phenomenon": one.phenomenon, "reach": suite.reach[one.phenomenon]},
+        )
+        for one in suite.items
+    ]
+    about = {"files": [[suite.name, suite.sha256]], "reach": suite.reach}
+    return Task(suite.name, suite.version, "choice", "none", items, about)
 
 
 def open_task(given: str, mirror: str | None, downloads: Path) -> Task:
@@ -74,8 +72,8 @@ def open_task(given: str, mirror: str | None, downloads: Path) -> Task:
         return _read(name, tasks[name], _files(path))
     if given in tasks:
         return _read(given, tasks[given], _fetch(tasks[given], mirror, downloads))
-    if given in suites():
-        return _read_suite(given)
+    if given in suites.names():
+        return of_suite(suites.load(given))
     if _exists(given):
         paths = _files(given)
         hashes = {sha256(one) for one in paths}
@@ -83,7 +81,7 @@ def open_task(given: str, mirror: str | None, downloads: Path) -> Task:
             if hashes == {entry[1] for entry in task["files"].values()}:
                 return _read(name, task, paths)
         return _read(Path(given).stem, {}, paths)
-    names = [*tasks, "wikitext", *suites()]
+    names = [*tasks, "wikitext", *suites.names()]
     near = difflib.get_close_matches(given, names, 1)
     hint = f"did you mean {near[0]!r}?" if near else f"name a jsonl file, or one of: {', '.join(names)}"
     raise GroundupError("unknown-task", f"{given[:200]!r} is no task and no file", hint)

@@ -41,10 +41,10 @@ def kinds() -> list[str]:
 
 @cache
 def load(kind: str) -> Prompts:
-    """The prompts of a kind. Raises GroundupError `unknown-suite`, `wrong-hash`."""
+    """The prompts of a kind. Raises GroundupError `unknown-task`, `wrong-hash`."""
     if kind not in manifest()["prompts"]:
         what = f"there is no prompt set {kind!r}"
-        raise GroundupError("unknown-suite", what, f"choose one of: {', '.join(kinds())}")
+        raise GroundupError("unknown-task", what, f"choose one of: {', '.join(kinds())}")
     known = manifest()["prompts"][kind]
     rows = pinned(resource(__name__) / known["file"], known["sha256"]).decode().splitlines()
     return Prompts(kind, manifest()["version"], known["sha256"], tuple(Prompt(**json.loads(row)) for row in rows))

@@ -36,9 +36,9 @@ def names() -> list[str]:
 
 @cache
 def load(name: str) -> Suite:
-    """A suite by name. Raises GroundupError `unknown-suite`, `wrong-hash`."""
+    """A suite by name. Raises GroundupError `unknown-task`, `wrong-hash`."""
     if name not in manifest()["suites"]:
-        raise GroundupError("unknown-suite", f"there is no suite {name!r}", f"choose one of: {', '.join(names())}")
+        raise GroundupError("unknown-task", f"there is no suite {name!r}", f"choose one of: {', '.join(names())}")
     known = manifest()["suites"][name]
     data = pinned(resource(__name__) / known["file"], known["sha256"])
     return Suite(name, manifest()["version"], known["sha256"], tuple(parse(data, known["file"])), known["phenomena"])
