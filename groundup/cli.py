@@ -310,7 +310,8 @@ def eval(
         list[str] | None,
         Parameter(
             help="blimp, wikitext, arc_easy, piqa, copa, winograd, winogrande, lambada, one of groundup's suites "
-            "(grammar ...), a jsonl file of items, or NAME=PATH for a known task's files; may be repeated.",
+            "(grammar, facts, coherence), held-out (items made of the run's own validation text), a jsonl file of "
+            "items, or NAME=PATH for a known task's files; may be repeated.",
             negative="",
         ),
     ] = None,
@@ -325,6 +326,14 @@ def eval(
     stride: Annotated[
         int | None, Parameter(help="Windows move on by so many tokens (default: they lie side by side).")
     ] = None,
+    baseline: Annotated[
+        list[str] | None,
+        Parameter(
+            help="untrained (the model before its first step) or trigram (of the training text), on splits and choice "
+            "tasks; may be repeated.",
+            negative="",
+        ),
+    ] = None,
     delimiter: Annotated[str | None, Parameter(help="What separates documents in a --text file.")] = None,
     column: Annotated[str, Parameter(help="Column of a --text table that holds the text.")] = "text",
     device: Device = "auto",
@@ -336,7 +345,7 @@ def eval(
     from groundup.science.summary import evaluation_lines
     from groundup.store.runs import find, lab_directory
 
-    asked = wanted(split, task, text, lm_eval, stride, delimiter, column)
+    asked = wanted(split, task, text, lm_eval, stride, delimiter, column, baseline)
     result = evaluate(find(lab_directory(lab), run), checkpoint, asked, device)
     _print(result, json, evaluation_lines(result))
 

@@ -11,15 +11,17 @@ from groundup.console import progress, say
 from groundup.data.corpus import known_entropy
 from groundup.data.sources import mirror_of
 from groundup.errors import GroundupError
-from groundup.evaluate import choice, wikitext
+from groundup.evaluate import choice, generated, wikitext
 from groundup.evaluate.choice import Answer
 from groundup.evaluate.likelihood import likelihoods
 from groundup.evaluate.score import Score, pooled, score, score_split
-from groundup.evaluate.tasks import Task, open_task
+from groundup.evaluate.tasks import Task, of_suite, open_task
 from groundup.evaluate.texts import open_texts, pack
 from groundup.recipe.schema import Recipe
+from groundup.science import beside
 from groundup.science.changes import recipe_of
 from groundup.science.evaluation_record import Judged, Made, flag, judge, keep
+from groundup.store.artifacts import load
 from groundup.store.files import digest
 from groundup.store.runs import Run
 
@@ -37,6 +39,7 @@ class Wanted:
     stride: int | None = None
     delimiter: str | None = None
     column: str = "text"
+    baselines: list[str] = field(default_factory=list)
 
 
 def wanted(
@@ -47,12 +50,14 @@ def wanted(
     stride: int | None,
     delimiter: str | None,
     column: str,
+    baseline: list[str] | None = None,
 ) -> Wanted:
     """What a command line asks for: the valid and test splits where it names nothing. Raises GroundupError `usage`."""
     if wrong := set(split or []) - {"train", "valid", "test"}:
         raise GroundupError("usage", f"there is no split {sorted(wrong)[0]!r}", "the splits are train, valid and test")
+    beside.check(baseline or [])
     names = split or ([] if task or text or lm_eval else ["valid", "test"])
-    return Wanted(names, task or [], text or [], lm_eval or [], stride, delimiter, column)
+    return Wanted(names, task or [], text or [], lm_eval or [], stride, delimiter, column, baseline or [])
 
 
 def evaluate(run: Run, which: str, wanted: Wanted, device: str = "auto") -> dict[str, Any]:
@@ -69,14 +74,14 @@ def evaluate(run: Run, which: str, wanted: Wanted, device: str = "auto") -> dict
     found: dict[str, Any] = {"run": run.name, "checkpoint": judged.checkpoint.path.name, "scores": []}
     parts: list[dict[str, Any]] = []
     if wanted.splits:
-        said = splits(judged, wanted.splits, recipe.train.document_mask, wanted.stride)
+        said = splits(judged, wanted.splits, recipe.train.document_mask, wanted.stride, wanted.baselines)
         found |= {key: value for key, value in said.items() if key not in ("results", "depends_on")}
         found["scores"] = said.get("scores") or said["results"]
     parts += [
         text(judged, given, wanted, wanted.splits or ["valid", "test"], recipe.train.document_mask)
         for given in wanted.texts
     ]
-    parts += [task(judged, given, recipe) for given in wanted.tasks]
+    parts += [task(judged, given, recipe, wanted.baselines) for given in wanted.tasks]
     if wanted.lm_eval:
         from groundup.science.lm_eval import run_tasks
 
@@ -84,7 +89,7 @@ def evaluate(run: Run, which: str, wanted: Wanted, device: str = "auto") -> dict
     return found | {"evaluations": parts}
 
 
-def splits(judged: Judged, names: list[str], masked: bool, stride: int | None) -> dict[str, Any]:
+def splits(judged: Judged, names: list[str], masked: bool, stride: int | None, baselines: list[str]) -> dict[str, Any]:
     """The run's own splits, by source."""
     shards = judged.run.shards()
     sources, counts = list(shards.manifest["counts"]), judged.run.counts(list(shards.manifest["counts"]))
@@ -95,6 +100,7 @@ def splits(judged: Judged, names: list[str], masked: bool, stride: int | None) -
         for split in names:
             if split in SEEN:
                 say("warning: the model was trained on the train split. Its score says nothing of new text")
+            others = beside.bits(judged, split, masked, baselines)
             args = (judged.model, shards.path, sources, split, judged.encoding, judged.device, masked, None, stride)
             for one in score_split(*args):
                 if one.source != "all":
@@ -102,12 +108,13 @@ def splits(judged: Judged, names: list[str], masked: bool, stride: int | None) -
                 named = sources if one.source == "all" else [one.source]
                 row = {"split": split, **_row(one), "trained_on": split in SEEN}
                 floor = known_entropy(counts, named, split)
+                row |= {f"{name}_bpb": bpb[one.source] for name, bpb in others.items() if one.source in bpb}
                 rows.append(row if floor is None else row | {"entropy_bpb": floor})
                 _say_score(rows[-1], floor)
         # Scores by another convention have another key, so that nobody takes them for the usual ones.
         return {"settings": settings, "results" if stride else "scores": rows}, columns.table()
 
-    depends_on = {"shards": shards.reference(), "splits": names, "settings": settings}
+    depends_on = {"shards": shards.reference(), "splits": names, "settings": settings, "baselines": sorted(baselines)}
     return keep(judged, f"stride-{stride}" if stride else "", depends_on, make)
 
 
@@ -128,10 +135,13 @@ def _row(one: Score) -> dict[str, Any]:
 
 
 def _say_score(row: dict[str, Any], floor: float | None = None) -> None:
-    beside = f", {row['bpb'] / floor:.3f} x the known entropy" if floor else ""
+    entropy = f", {row['bpb'] / floor:.3f} x the known entropy" if floor else ""
     error = f" ± {row['bpb_se']:.4f}" if row["bpb_se"] is not None else ""
+    for name in beside.NAMES:
+        if (other := row.get(f"{name}_bpb")) is not None:
+            error += f", {name} {other:.4f}"
     where = " ".join(filter(None, [row.get("split"), row["source"]]))
-    say(f"{where}: bpb={row['bpb']:.4f}{error} ppl={row['ppl']:.2f} ({row['tokens']:,} tokens{beside})")
+    say(f"{where}: bpb={row['bpb']:.4f}{error} ppl={row['ppl']:.2f} ({row['tokens']:,} tokens{entropy})")
 
 
 class _Columns:
@@ -181,15 +191,27 @@ def text(judged: Judged, given: str, wanted: Wanted, splits: list[str], masked: 
     return keep(judged, name, {"text": texts.about, "settings": settings}, make)
 
 
-def task(judged: Judged, given: str, recipe: Recipe) -> dict[str, Any]:
-    """A task by name or from a file."""
+def task(judged: Judged, given: str, recipe: Recipe, baselines: list[str]) -> dict[str, Any]:
+    """A task by name or from a file; `held-out`, or held-out=SOURCE, is made of the run's validation text."""
     mirror, downloads = mirror_of(recipe.data.mirror), judged.lab / "downloads"
     name, _, path = given.partition("=")
     if name == "wikitext":
         return _wikitext(judged, wikitext.open_pages(path or None, "test", mirror, downloads))
-    opened = open_task(given, mirror, downloads)
-    depends_on = {"task": {"name": opened.name, "version": opened.version, "sha256": opened.sha256}}
-    return keep(judged, f"task-{_slug(opened.name)}", depends_on, lambda: _judge_items(judged, opened))
+    opened = _held_out(judged, path) if name == "held-out" else open_task(given, mirror, downloads)
+    identity = {"name": opened.name, "version": opened.version, "sha256": opened.sha256}
+    depends_on = {"task": identity, "baselines": sorted(baselines)}
+    return keep(judged, f"task-{_slug(opened.name)}", depends_on, lambda: _judge_items(judged, opened, baselines))
+
+
+def _held_out(judged: Judged, source: str) -> Task:
+    """Choice items made of the validation text of a source, by default the one with the most documents there."""
+    link = next((one for one in judged.run.lineage()["chain"] if one["id"].startswith("corpus-")), {"id": "corpus-"})
+    corpus = load(judged.lab / "artifacts" / link["id"])
+    counts = corpus.manifest["counts"]
+    source = source or max(counts, key=lambda name: counts[name]["valid"]["documents"])
+    if source not in counts:
+        raise GroundupError("unknown-task", f"the run has no source {source!r}", f"one of: {', '.join(counts)}")
+    return of_suite(generated.from_corpus(corpus, source, "valid"))
 
 
 def answers(judged: Judged, opened: Task) -> tuple[list[Answer], int]:
@@ -209,7 +231,7 @@ def answers(judged: Judged, opened: Task) -> tuple[list[Answer], int]:
     return [answer for answer in found if answer is not None], cut
 
 
-def _judge_items(judged: Judged, opened: Task) -> Made:
+def _judge_items(judged: Judged, opened: Task, baselines: list[str]) -> Made:
     items, start = opened.items, time.monotonic()
     about = flag(judged, list(_texts(opened)), [sha for _, sha in opened.about["files"]], deep=False)
     given, cut = answers(judged, opened)
@@ -235,7 +257,7 @@ def _judge_items(judged: Judged, opened: Task) -> Made:
             credits = worth if reading == opened.reading else credits
         said["results"] = readings[opened.reading]
         said["readings"] = {name: rows[0] for name, rows in readings.items()}
-        said["baselines"] = choice.baselines(items)
+        said["baselines"] = choice.baselines(items) | beside.accuracies(judged, opened, baselines, answers)
         said["alike"] = sum(len(set(item.options)) == 1 for item in items)
     head = said["results"][0]
     error = f" ± {head['se']:.4f}" if head["se"] is not None else ""

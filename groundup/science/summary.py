@@ -163,7 +163,7 @@ def _task_lines(part: dict[str, Any]) -> list[str]:
             for name, row in part["readings"].items()
         )
         lines += [f"log-probabilities compared {others}; the table: {part['settings']['reading']}"]
-        lines += ["scorers without a model: " + ", ".join(f"{key} {one:.4f}" for key, one in part["baselines"].items())]
+        lines += ["beside it: " + ", ".join(f"{key} {one:.4f}" for key, one in part["baselines"].items())]
     if part["contexts_cut"]:
         lines.append(f"{part['contexts_cut']:,} contexts were longer than the model's and lost their beginning")
     return lines

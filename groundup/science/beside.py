@@ -1,0 +1,99 @@
+"""What stands beside a trained model: itself before its first step, and a trigram model of its training text."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+
+from groundup.errors import GroundupError
+from groundup.evaluate import choice, ngram
+from groundup.evaluate.choice import Answer
+from groundup.evaluate.score import score_split
+from groundup.evaluate.tasks import Task
+from groundup.model.transformer import Transformer
+from groundup.science.changes import recipe_of
+from groundup.science.evaluation_record import Judged
+from groundup.tokens.pack import read_documents, read_shards
+
+NAMES = ("untrained", "trigram")
+TRIGRAM_TOKENS = 5_000_000  # of each source, its first documents: counted in some seconds, in about a GB
+
+
+def check(names: Sequence[str]) -> None:
+    """Raise GroundupError `usage` for a name that is no baseline's."""
+    if wrong := set(names) - set(NAMES):
+        raise GroundupError("usage", f"there is no baseline {sorted(wrong)[0]!r}", f"they are {' and '.join(NAMES)}")
+
+
+def untrained(judged: Judged) -> Judged:
+    """The same with the weights of step 0, which the run's seed decides."""
+    torch.manual_seed(recipe_of(judged.run).seed)
+    return replace(judged, model=Transformer(judged.model.config).to(judged.device.device))
+
+
+def trigram(judged: Judged) -> ngram.Ngram:
+    """Counted from the run's own training shards. Raises GroundupError `artifact-damaged`, `run-damaged`."""
+    shards = judged.run.shards()
+    documents = [ids for source in shards.manifest["counts"] for ids in _first(shards.path, source)]
+    return ngram.fit(documents, judged.encoding.vocab_size, judged.encoding.end)
+
+
+def _first(shards: Any, source: str) -> Iterator[np.ndarray]:
+    left = TRIGRAM_TOKENS
+    for ids in _documents(shards, source, "train"):
+        if (left := left - len(ids)) < 0:
+            return
+        yield ids
+
+
+def _documents(shards: Any, source: str, split: str) -> Iterator[np.ndarray]:
+    """Each document's ids, without the end-of-text token behind it."""
+    parts = zip(read_shards(shards, source, split), read_documents(shards, source, split), strict=True)
+    for tokens, records in parts:
+        ends = np.append(records["start"][1:], len(tokens)).astype(np.int64)
+        for start, end in zip(records["start"].astype(np.int64), ends, strict=True):
+            yield np.asarray(tokens[start : end - 1], dtype=np.int64)
+
+
+def accuracies(
+    judged: Judged, opened: Task, names: Sequence[str], answers: Callable[[Judged, Task], tuple[list[Answer], int]]
+) -> dict[str, float]:
+    """Accuracy of each baseline on a choice task, by the reading of the log-probabilities that is its headline."""
+    found = {}
+    if "untrained" in names:
+        given, _ = answers(untrained(judged), opened)
+        found["untrained"] = _accuracy(opened, [answer.scores(opened.reading) for answer in given])
+    if "trigram" in names:
+        model, scores = trigram(judged), []
+        for item in opened.items:
+            options, _ = choice.encode(item, judged.encoding, judged.model.config.context)
+            nats = [-ngram.log_probabilities(model, np.array(one.ids[1:]))[one.first - 1 :].sum() for one in options]
+            tokens = [len(one.ids) - one.first for one in options]
+            answer = Answer([float(value) for value in nats], tokens, choice.option_bytes(item), [])
+            scores.append(answer.scores(opened.reading))
+        found["trigram"] = _accuracy(opened, scores)
+    return found
+
+
+def _accuracy(opened: Task, scores: list[list[float]]) -> float:
+    return sum(choice.credit(item, one) for item, one in zip(opened.items, scores, strict=True)) / len(scores)
+
+
+def bits(judged: Judged, split: str, masked: bool, names: Sequence[str]) -> dict[str, dict[str, float]]:
+    """Bits per byte of a split by source, for each baseline. The trigram sees nothing from before a document."""
+    shards = judged.run.shards()
+    sources, found = list(shards.manifest["counts"]), dict[str, dict[str, float]]()
+    if "untrained" in names:
+        model = untrained(judged).model
+        scores = score_split(model, shards.path, sources, split, judged.encoding, judged.device, masked)
+        found["untrained"] = {one.source: one.to_json()["bpb"] for one in scores}
+    if "trigram" in names:
+        model_ = trigram(judged)
+        found["trigram"] = {
+            source: ngram.score(model_, documents, judged.encoding, source).to_json()["bpb"]
+            for source in sources
+            if (documents := list(_documents(shards.path, source, split)))
+        }
+    return found

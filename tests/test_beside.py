@@ -1,0 +1,99 @@
+"""What stands beside a trained model is what it says: the weights of step 0, and counts of the training text."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+from small_recipe import small_recipe
+
+from groundup.cli import main
+from groundup.evaluate import ngram
+from groundup.science import beside
+from groundup.science.evaluation_record import judge
+from groundup.store.runs import find
+from groundup.tokens.pack import read_documents, read_shards
+from groundup.train.checkpoint import load_model, select
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("beside")
+    recipe = small_recipe(folder)
+    values = yaml.safe_load(recipe.read_text())
+    names = ("cat", "dog", "hen", "fox", "owl")
+    told = [
+        f"Once there was a {one}. It had a {two} for a friend. One day the {one} saw a hill. "
+        f"The {two} did not want to go. Then they ran home {number} times. The {one} was very happy."
+        for one in names
+        for two in names
+        for number in range(12)
+    ]
+    (folder / "text.txt").write_text("\n---\n".join(told))
+    values["model"]["context"] = 64
+    values["train"] |= {"tokens_per_update": 256, "steps": 4}
+    values["data"] |= {"near_duplicates": None, "valid_fraction": 0.3}
+    recipe.write_text(yaml.safe_dump(values))
+    assert main(["train", str(recipe), "--lab", str(folder / "lab")]) == 0
+    return folder / "lab"
+
+
+def result(lab: Path, capsys: pytest.CaptureFixture[str], *words: str) -> dict[str, Any]:
+    capsys.readouterr()
+    assert main(["eval", "last", "--lab", str(lab), "--json", *words]) == 0
+    return json.loads(capsys.readouterr().out)
+
+
+def test_the_untrained_model_has_the_weights_of_step_0(lab: Path, tmp_path: Path) -> None:
+    recipe = find(lab, "last").path / "recipe.yaml"
+    values = yaml.safe_load(recipe.read_text())
+    values["train"] |= {"steps": 1, "learning_rate": 1e-30, "weight_decay": 0.0, "warmup": 0}
+    (tmp_path / "still.yaml").write_text(yaml.safe_dump(values))
+    assert main(["train", str(tmp_path / "still.yaml"), "--lab", str(tmp_path / "lab")]) == 0
+    still = find(tmp_path / "lab", "last")
+    one = judge(still, "last", "cpu")
+    theirs = load_model(select(still, "last"), one.device.device).state_dict()
+    for name, weight in beside.untrained(one).model.state_dict().items():
+        assert np.allclose(weight, theirs[name], rtol=0, atol=1e-12), name
+
+
+def test_the_trigram_is_counted_from_the_training_shards_alone(lab: Path) -> None:
+    judged = judge(find(lab, "last"), "last", "cpu")
+    shards = judged.run.shards().path
+    documents = []
+    for tokens, records in zip(
+        read_shards(shards, "mine", "train"), read_documents(shards, "mine", "train"), strict=True
+    ):
+        for start in records["start"].tolist():
+            rest = np.asarray(tokens[start:], dtype=np.int64)
+            documents.append(rest[: int(np.argmax(rest == judged.encoding.end))])
+    expected = ngram.fit(documents, judged.encoding.vocab_size, judged.encoding.end)
+    found = beside.trigram(judged)
+    assert np.array_equal(found.unigram, expected.unigram) and len(found.levels) == len(expected.levels) == 2
+    for one, other in zip(found.levels, expected.levels, strict=True):
+        assert np.array_equal(one.keys, other.keys) and np.array_equal(one.shares, other.shares)
+
+
+def test_baselines_stand_beside_splits_and_items_made_of_the_runs_own_held_out_text(
+    lab: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    both = ("--baseline", "untrained", "--baseline", "trigram")
+    found = result(lab, capsys, "--split", "valid", "--task", "held-out", *both)
+    row = next(row for row in found["scores"] if row["source"] == "mine")
+    assert row["trigram_bpb"] < row["bpb"] < row["untrained_bpb"], "four updates are few, and this text is regular"
+    (task,) = found["evaluations"]
+    assert task["task"]["name"] == "mine-valid" and task["results"][0]["n"] >= 20
+    assert task["baselines"]["constant"] == 0.5 and 0 <= task["baselines"]["untrained"] <= 1
+    assert task["baselines"]["trigram"] > 0.5
+
+
+@pytest.mark.parametrize(
+    ("words", "code"), [(["--baseline", "nobody"], "usage"), (["--task", "held-out=theirs"], "unknown-task")]
+)
+def test_a_baseline_or_source_that_is_none_is_refused(
+    lab: Path, capsys: pytest.CaptureFixture[str], words: list[str], code: str
+) -> None:
+    assert main(["eval", "last", "--lab", str(lab), *words]) == 2
+    assert f"[{code}]" in capsys.readouterr().err
