@@ -10,9 +10,8 @@ from pathlib import Path
 import numpy as np
 from damage import pick
 from kills import tail
-from outcome import Fault, Outcome
-
 from lab import Reference, run_of
+from outcome import Fault, Outcome
 
 REFUSALS = (
     "artifact-damaged", "checkpoint-damaged", "run-damaged", "bad-tokenizer", "bad-file", "no-such-run", "no-text",

@@ -1,6 +1,5 @@
 """All faults, and how a number of trials of each becomes a row."""
 
-import os
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -15,9 +14,8 @@ import kills
 import power
 import shim
 import world
-from outcome import Fault, Outcome, attempt
-
 from lab import Reference
+from outcome import Fault, Outcome, attempt
 
 FAULTS: list[Fault] = [
     *kills.FAULTS,
@@ -79,8 +77,8 @@ def why_skipped(fault: Fault) -> str | None:
     """Why a fault cannot be injected on this machine, in words."""
     if fault.needs_layer and (why := shim.why_not()):
         return why
-    if fault.needs_root and os.geteuid():
-        return "needs root"
+    if fault.needs_root and not world.mounts():
+        return "needs root, and a system that lets it mount"
     return None
 
 

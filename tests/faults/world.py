@@ -5,17 +5,18 @@ import random
 import shutil
 import signal
 import subprocess
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
 from errors import unnoticed
 from kills import go_on, tail, undisturbed
+from lab import LOST, STEPS, Reference, differences, facts_of, rows_of, run_of, steps_of
 from outcome import Fault, Outcome
 from shim import Failure
-
-from lab import LOST, STEPS, Reference, differences, facts_of, rows_of, run_of, steps_of
 
 NOBODY = 65534
 
@@ -30,6 +31,18 @@ def disk(reference: Reference, megabytes: int) -> Iterator[Path]:
         yield place
     finally:
         subprocess.run(["umount", "-l", str(place)], check=True)
+
+
+@cache
+def mounts() -> bool:
+    """Whether this process may mount file systems: being root is not enough in many containers."""
+    with tempfile.TemporaryDirectory() as place:
+        try:
+            subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "none", place], check=True, capture_output=True)
+            subprocess.run(["umount", "-l", place], check=True)
+        except (OSError, subprocess.CalledProcessError):
+            return False
+        return True
 
 
 def fill(ballast: Path, room: int) -> None:
