@@ -22,10 +22,10 @@ from threading import Lock
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "faults"))
 
-from lab import Reference, reference
 from machine import machine, quick_folder
 from outcome import Fault, Outcome
 from table import FAULTS, Row, run
+from toy_lab import Reference, reference
 
 PIECE = 5  # trials that one of the jobs takes at a time
 SHOWN = 5.0  # seconds between two lines of progress

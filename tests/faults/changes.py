@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from kills import go_on, leftovers, runs, tail
-from lab import EVERY, STEPS, Reference, differences, facts_of, resumed_at, rows_of, run_of, steps_of
 from machine import Ended
 from outcome import Fault, Outcome
 from shim import Failure
+from toy_lab import EVERY, STEPS, Reference, differences, facts_of, resumed_at, rows_of, run_of, steps_of
 
 OTHER = ("train.learning_rate=0.004", "seed=2", "train.weight_decay=0.2", "train.warmup=3", "model.dropout=0.2",
          "train.tokens_per_update=128", "model.width=48", "train.optimizer=muon", "train.valid_every=4")  # fmt: skip

@@ -4,8 +4,8 @@ import shutil
 from collections.abc import Iterator
 
 import pytest
-from lab import Reference, reference
 from machine import machine, quick_folder
+from toy_lab import Reference, reference
 
 
 @pytest.fixture(scope="session")

@@ -6,8 +6,8 @@ import shutil
 from pathlib import Path
 
 from kills import go_on, tail
-from lab import EVERY, Reference, differences, facts_of, resumed_at, rows_of, run_of, steps_of
 from outcome import Fault, Outcome
+from toy_lab import EVERY, Reference, differences, facts_of, resumed_at, rows_of, run_of, steps_of
 
 BLOCK = 512
 KINDS = ("flip", "flip", "cut", "zeros", "gone", "empty", "longer")

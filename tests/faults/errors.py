@@ -5,9 +5,9 @@ import random
 from pathlib import Path
 
 from kills import go_on, tail, undisturbed
-from lab import LOST, Facts, Reference, differences, run_of
 from outcome import Fault, Outcome
 from shim import CHANGES, Failure
+from toy_lab import LOST, Facts, Reference, differences, run_of
 
 KINDS = ("write", "sync", "rename", "open", "remove", "make", "cut")
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 from damage import pick
 from kills import tail
-from lab import Reference, run_of
 from outcome import Fault, Outcome
+from toy_lab import Reference, run_of
 
 REFUSALS = (
     "artifact-damaged", "checkpoint-damaged", "run-damaged", "bad-tokenizer", "bad-file", "no-such-run", "no-text",

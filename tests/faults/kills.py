@@ -4,10 +4,10 @@ import random
 import time
 from pathlib import Path
 
-from lab import LOST, Facts, Reference, differences, lost, reached, rows_of, run_of
 from machine import Ended
 from outcome import Fault, Outcome
 from shim import CHANGES, Failure
+from toy_lab import LOST, Facts, Reference, differences, lost, reached, rows_of, run_of
 
 CALLS: dict[str, int] = {}  # how many calls that change a file an undisturbed command makes
 SECONDS: dict[str, float] = {}  # and how long it takes

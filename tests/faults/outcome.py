@@ -4,7 +4,7 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from lab import Reference
+from toy_lab import Reference
 
 
 @dataclass(frozen=True)

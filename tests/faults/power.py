@@ -10,9 +10,9 @@ import random
 from pathlib import Path
 
 from kills import go_on, runs, tail, undisturbed
-from lab import LOST, Reference, reached
 from outcome import Fault, Outcome
 from shim import CHANGES, Failure
+from toy_lab import LOST, Reference, reached
 
 TRIALS = 120
 

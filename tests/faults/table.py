@@ -14,8 +14,8 @@ import kills
 import power
 import shim
 import world
-from lab import Reference
 from outcome import Fault, Outcome, attempt
+from toy_lab import Reference
 
 FAULTS: list[Fault] = [
     *kills.FAULTS,

@@ -1,9 +1,9 @@
 """Each fault of the suite, tried a few times; `make faults` tries them a thousand times and more."""
 
 import pytest
-from lab import Reference
 from outcome import Fault
 from table import FAULTS, run, why_skipped
+from toy_lab import Reference
 
 EVEN = 7919  # a prime, so that few trials spread over what many would go through one by one
 

@@ -1,9 +1,9 @@
 """The suite notices when a promise is broken: groundup is sabotaged, and a fault has a wrong outcome."""
 
 import pytest
-from lab import Reference
 from outcome import attempt
 from table import FAULTS, why_skipped
+from toy_lab import Reference
 
 EVEN = 7919
 # What is broken, the fault that notices it, the first trial of it that is made, and how many at most.

@@ -14,9 +14,9 @@ from pathlib import Path
 
 from errors import unnoticed
 from kills import go_on, tail, undisturbed
-from lab import LOST, STEPS, Reference, differences, facts_of, rows_of, run_of, steps_of
 from outcome import Fault, Outcome
 from shim import Failure
+from toy_lab import LOST, STEPS, Reference, differences, facts_of, rows_of, run_of, steps_of
 
 NOBODY = 65534
 
