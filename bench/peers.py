@@ -10,70 +10,51 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from groundup.export.huggingface import RMS_NORM_EPS, ROTARY_BASE, configuration, translate
 from groundup.model.transformer import Transformer
 
-# Our name of a block's tensor, or (name, part) of a fused one: Qwen3's in transformers, in GGUF.
+# What GGUF calls the parts of a Qwen3, by transformers' names.
+WHOLE = {"model.embed_tokens": "token_embd", "model.norm": "output_norm", "lm_head": "output"}
 BLOCK = {
-    ("attention_norm", None): ("input_layernorm", "attn_norm"),
-    ("attention.qkv", 0): ("self_attn.q_proj", "attn_q"),
-    ("attention.qkv", 1): ("self_attn.k_proj", "attn_k"),
-    ("attention.qkv", 2): ("self_attn.v_proj", "attn_v"),
-    ("attention.query_norm", None): ("self_attn.q_norm", "attn_q_norm"),
-    ("attention.key_norm", None): ("self_attn.k_norm", "attn_k_norm"),
-    ("attention.output", None): ("self_attn.o_proj", "attn_output"),
-    ("feed_forward_norm", None): ("post_attention_layernorm", "ffn_norm"),
-    ("feed_forward.input", 0): ("mlp.gate_proj", "ffn_gate"),
-    ("feed_forward.input", 1): ("mlp.up_proj", "ffn_up"),
-    ("feed_forward.output", None): ("mlp.down_proj", "ffn_down"),
+    "input_layernorm": "attn_norm",
+    "self_attn.q_proj": "attn_q",
+    "self_attn.k_proj": "attn_k",
+    "self_attn.v_proj": "attn_v",
+    "self_attn.q_norm": "attn_q_norm",
+    "self_attn.k_norm": "attn_k_norm",
+    "self_attn.o_proj": "attn_output",
+    "post_attention_layernorm": "ffn_norm",
+    "mlp.gate_proj": "ffn_gate",
+    "mlp.up_proj": "ffn_up",
+    "mlp.down_proj": "ffn_down",
 }
-EPSILON, ROTARY_BASE = 1e-6, 10_000.0
 
 
-def tensors(model: Transformer) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    """The weights by transformers' names and by GGUF's."""
-    c, mine = model.config, {name: value.detach().cpu().float() for name, value in model.named_parameters()}
-    whole = {("model.embed_tokens", "token_embd"): "embedding", ("model.norm", "output_norm"): "norm"}
-    if not c.tied:
-        whole["lm_head", "output"] = "head"
-    theirs = {f"{names[0]}.weight": mine[f"{own}.weight"] for names, own in whole.items()}
-    ggml = {f"{names[1]}.weight": mine[f"{own}.weight"] for names, own in whole.items()}
-    keys = c.kv_heads * c.head_size
-    sizes = {"attention.qkv": [c.width, keys, keys], "feed_forward.input": [c.feed_forward] * 2}
-    for layer in range(c.layers):
-        for (name, part), (there, in_ggml) in BLOCK.items():
-            value = mine[f"blocks.{layer}.{name}.weight"]
-            if part is not None:
-                value = value.split(sizes[name])[part].contiguous()
-            theirs[f"model.layers.{layer}.{there}.weight"] = value
-            ggml[f"blk.{layer}.{in_ggml}.weight"] = value
-    return theirs, ggml
+def tensors(model: Transformer) -> dict[str, Tensor]:
+    """The weights by transformers' names."""
+    mine = {name: value.detach().cpu().float() for name, value in model.named_parameters()}
+    return {name: value.contiguous() for name, value in translate(model.config, mine).items()}
+
+
+def in_gguf(name: str) -> str:
+    """GGUF's name of a tensor."""
+    module = name.removesuffix(".weight")
+    if module in WHOLE:
+        return f"{WHOLE[module]}.weight"
+    layer, _, part = module.removeprefix("model.layers.").partition(".")
+    return f"blk.{layer}.{BLOCK[part]}.weight"
 
 
 def transformers_model(model: Transformer, device: torch.device) -> Any:
     """The model in transformers, with PyTorch's attention."""
     from transformers import Qwen3Config, Qwen3ForCausalLM
 
-    c = model.config
-    config = Qwen3Config(
-        vocab_size=c.vocab_size,
-        hidden_size=c.width,
-        intermediate_size=c.feed_forward,
-        num_hidden_layers=c.layers,
-        num_attention_heads=c.heads,
-        num_key_value_heads=c.kv_heads,
-        head_dim=c.head_size,
-        max_position_embeddings=c.context,
-        rms_norm_eps=EPSILON,
-        rope_theta=ROTARY_BASE,
-        tie_word_embeddings=c.tied,
-        attn_implementation="sdpa",
-        bos_token_id=None,
-        eos_token_id=None,
-        pad_token_id=0,
-    )
+    config = Qwen3Config(**configuration(model.config, 0), attn_implementation="sdpa")
+    config.bos_token_id = config.eos_token_id = None  # the benchmark's vocabulary has no end
+    config.pad_token_id = 0
     theirs = Qwen3ForCausalLM(config)
-    missing, unexpected = theirs.load_state_dict(tensors(model)[0], strict=False)
-    assert not unexpected and set(missing) <= ({"lm_head.weight"} if c.tied else set())
+    missing, unexpected = theirs.load_state_dict(tensors(model), strict=False)
+    assert not unexpected and set(missing) <= ({"lm_head.weight"} if model.config.tied else set())
     return theirs.to(device).eval()
 
 
@@ -92,7 +73,7 @@ def write_gguf(model: Transformer, path: Path, half: bool) -> None:
     writer.add_key_length(c.head_size)
     writer.add_value_length(c.head_size)
     writer.add_rope_freq_base(ROTARY_BASE)
-    writer.add_layer_norm_rms_eps(EPSILON)
+    writer.add_layer_norm_rms_eps(RMS_NORM_EPS)
     writer.add_file_type(gguf.LlamaFileType.MOSTLY_F16 if half else gguf.LlamaFileType.ALL_F32)
     writer.add_tokenizer_model("gpt2")
     writer.add_tokenizer_pre("qwen2")
@@ -100,9 +81,9 @@ def write_gguf(model: Transformer, path: Path, half: bool) -> None:
     writer.add_token_types([gguf.TokenType.NORMAL] * c.vocab_size)
     writer.add_token_merges(["t 1"])
     writer.add_eos_token_id(0)
-    for name, value in tensors(model)[1].items():
+    for name, value in tensors(model).items():
         numbers = value.numpy()
-        writer.add_tensor(name, numbers.astype(np.float16) if half and value.dim() == 2 else numbers)
+        writer.add_tensor(in_gguf(name), numbers.astype(np.float16) if half and value.dim() == 2 else numbers)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()

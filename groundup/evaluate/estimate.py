@@ -40,7 +40,11 @@ def quantile(freedom: int) -> float:
     return float(stdtrit(freedom, 0.5 + CONFIDENCE / 2))
 
 
-def ratio(numerators: Sequence[float], denominators: Sequence[float], clusters: Sequence[int]) -> Estimate:
+def ratio(
+    numerators: Sequence[float] | np.ndarray,
+    denominators: Sequence[float] | np.ndarray,
+    clusters: Sequence[int] | np.ndarray,
+) -> Estimate:
     """Sum of the numerators over sum of the denominators, one of each for a text; texts without denominator count not.
 
     Texts of one cluster (a prompt's, a document's) are not independent, so their residuals are added up before they

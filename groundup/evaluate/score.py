@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from groundup.evaluate.estimate import ratio
 from groundup.evaluate.windows import side_by_side, sliding, token_nats
 from groundup.model.loss import bits_per_byte, perplexity
 from groundup.model.transformer import Transformer
@@ -34,15 +35,10 @@ class Documents:
     def bpb_error(self) -> float | None:
         """Standard error of bits per byte over documents; None for fewer than two.
 
-        Of the ratio R = sum y / sum x of nats y to bytes x: sqrt(n / (n - 1) sum (y - R x)^2) / sum x (Cochran 1977,
-        Sampling Techniques, chapter 6, without the correction for a finite population), in bits.
+        Of the ratio of nats to bytes (`estimate.ratio`), in bits.
         """
-        n, size = len(self.nats), int(self.bytes.sum())
-        if n < 2 or not size:
-            return None
-        ratio = self.nats.sum() / size
-        spread = float(((self.nats - ratio * self.bytes) ** 2).sum())
-        return math.sqrt(n / (n - 1) * spread) / size / math.log(2)
+        error = ratio(self.nats, self.bytes, np.arange(len(self.nats))).standard_error
+        return None if error is None else error / math.log(2)
 
 
 @dataclass(frozen=True)

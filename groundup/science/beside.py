@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -57,43 +58,55 @@ def _documents(shards: Any, source: str, split: str) -> Iterator[np.ndarray]:
             yield np.asarray(tokens[start : end - 1], dtype=np.int64)
 
 
-def accuracies(
-    judged: Judged, opened: Task, names: Sequence[str], answers: Callable[[Judged, Task], tuple[list[Answer], int]]
-) -> dict[str, float]:
-    """Accuracy of each baseline on a choice task, by the reading of the log-probabilities that is its headline."""
-    found = {}
-    if "untrained" in names:
-        given, _ = answers(untrained(judged), opened)
-        found["untrained"] = _accuracy(opened, [answer.scores(opened.reading) for answer in given])
-    if "trigram" in names:
-        model, scores = trigram(judged), []
-        for item in opened.items:
-            options, _ = choice.encode(item, judged.encoding, judged.model.config.context)
-            nats = [-ngram.log_probabilities(model, np.array(one.ids[1:]))[one.first - 1 :].sum() for one in options]
-            tokens = [len(one.ids) - one.first for one in options]
-            answer = Answer([float(value) for value in nats], tokens, choice.option_bytes(item), [])
-            scores.append(answer.scores(opened.reading))
-        found["trigram"] = _accuracy(opened, scores)
-    return found
+class Baselines:
+    """The baselines that are asked for, each made when it is needed, and once."""
+
+    def __init__(self, judged: Judged, names: Sequence[str]) -> None:
+        self.judged, self.names = judged, sorted(names)
+
+    @cached_property
+    def untrained(self) -> Judged:
+        return untrained(self.judged)
+
+    @cached_property
+    def trigram(self) -> ngram.Ngram:
+        return trigram(self.judged)
+
+    def accuracies(self, opened: Task, answers: Callable[[Judged, Task], tuple[list[Answer], int]]) -> dict[str, float]:
+        """Accuracy of each on a choice task, by the reading of the log-probabilities that is its headline."""
+        found, judged = {}, self.judged
+        if "untrained" in self.names:
+            given, _ = answers(self.untrained, opened)
+            found["untrained"] = _accuracy(opened, [answer.scores(opened.reading) for answer in given])
+        if "trigram" in self.names:
+            scores = []
+            for item in opened.items:
+                options, _ = choice.encode(item, judged.encoding, judged.model.config.context)
+                nats = [
+                    -float(ngram.log_probabilities(self.trigram, np.array(one.ids[1:]))[one.first - 1 :].sum())
+                    for one in options
+                ]
+                tokens = [len(one.ids) - one.first for one in options]
+                scores.append(Answer(nats, tokens, choice.option_bytes(item), []).scores(opened.reading))
+            found["trigram"] = _accuracy(opened, scores)
+        return found
+
+    def bits(self, split: str, masked: bool) -> dict[str, dict[str, float]]:
+        """Bits per byte of a split by source, of each. The trigram sees nothing from before a document."""
+        judged, shards = self.judged, self.judged.run.shards()
+        sources, found = list(shards.manifest["counts"]), dict[str, dict[str, float]]()
+        if "untrained" in self.names:
+            model = self.untrained.model
+            scores = score_split(model, shards.path, sources, split, judged.encoding, judged.device, masked)
+            found["untrained"] = {one.source: one.to_json()["bpb"] for one in scores}
+        if "trigram" in self.names:
+            found["trigram"] = {
+                source: ngram.score(self.trigram, documents, judged.encoding, source).to_json()["bpb"]
+                for source in sources
+                if (documents := list(_documents(shards.path, source, split)))
+            }
+        return found
 
 
 def _accuracy(opened: Task, scores: list[list[float]]) -> float:
     return sum(choice.credit(item, one) for item, one in zip(opened.items, scores, strict=True)) / len(scores)
-
-
-def bits(judged: Judged, split: str, masked: bool, names: Sequence[str]) -> dict[str, dict[str, float]]:
-    """Bits per byte of a split by source, for each baseline. The trigram sees nothing from before a document."""
-    shards = judged.run.shards()
-    sources, found = list(shards.manifest["counts"]), dict[str, dict[str, float]]()
-    if "untrained" in names:
-        model = untrained(judged).model
-        scores = score_split(model, shards.path, sources, split, judged.encoding, judged.device, masked)
-        found["untrained"] = {one.source: one.to_json()["bpb"] for one in scores}
-    if "trigram" in names:
-        model_ = trigram(judged)
-        found["trigram"] = {
-            source: ngram.score(model_, documents, judged.encoding, source).to_json()["bpb"]
-            for source in sources
-            if (documents := list(_documents(shards.path, source, split)))
-        }
-    return found

@@ -71,17 +71,18 @@ def evaluate(run: Run, which: str, wanted: Wanted, device: str = "auto") -> dict
     if wanted.stride is not None and not 0 < wanted.stride <= context:
         what = f"a stride of {wanted.stride} tokens is not between 1 and the model's context of {context}"
         raise GroundupError("usage", what, f"--stride {max(1, context // 2)}")
+    baselines = beside.Baselines(judged, wanted.baselines)
     found: dict[str, Any] = {"run": run.name, "checkpoint": judged.checkpoint.path.name, "scores": []}
     parts: list[dict[str, Any]] = []
     if wanted.splits:
-        said = splits(judged, wanted.splits, recipe.train.document_mask, wanted.stride, wanted.baselines)
+        said = splits(judged, wanted.splits, recipe.train.document_mask, wanted.stride, baselines)
         found |= {key: value for key, value in said.items() if key not in ("results", "depends_on")}
         found["scores"] = said.get("scores") or said["results"]
     parts += [
         text(judged, given, wanted, wanted.splits or ["valid", "test"], recipe.train.document_mask)
         for given in wanted.texts
     ]
-    parts += [task(judged, given, recipe, wanted.baselines) for given in wanted.tasks]
+    parts += [task(judged, given, recipe, baselines) for given in wanted.tasks]
     if wanted.lm_eval:
         from groundup.science.lm_eval import run_tasks
 
@@ -89,10 +90,13 @@ def evaluate(run: Run, which: str, wanted: Wanted, device: str = "auto") -> dict
     return found | {"evaluations": parts}
 
 
-def splits(judged: Judged, names: list[str], masked: bool, stride: int | None, baselines: list[str]) -> dict[str, Any]:
+def splits(
+    judged: Judged, names: list[str], masked: bool, stride: int | None, baselines: beside.Baselines
+) -> dict[str, Any]:
     """The run's own splits, by source."""
     shards = judged.run.shards()
-    sources, counts = list(shards.manifest["counts"]), judged.run.counts(list(shards.manifest["counts"]))
+    sources = list(shards.manifest["counts"])
+    counts = judged.run.counts(sources)
     settings = _windows(judged, masked, stride)
 
     def make() -> Made:
@@ -100,7 +104,7 @@ def splits(judged: Judged, names: list[str], masked: bool, stride: int | None, b
         for split in names:
             if split in SEEN:
                 say("warning: the model was trained on the train split. Its score says nothing of new text")
-            others = beside.bits(judged, split, masked, baselines)
+            others = baselines.bits(split, masked)
             args = (judged.model, shards.path, sources, split, judged.encoding, judged.device, masked, None, stride)
             for one in score_split(*args):
                 if one.source != "all":
@@ -114,7 +118,7 @@ def splits(judged: Judged, names: list[str], masked: bool, stride: int | None, b
         # Scores by another convention have another key, so that nobody takes them for the usual ones.
         return {"settings": settings, "results" if stride else "scores": rows}, columns.table()
 
-    depends_on = {"shards": shards.reference(), "splits": names, "settings": settings, "baselines": sorted(baselines)}
+    depends_on = {"shards": shards.reference(), "splits": names, "settings": settings, "baselines": baselines.names}
     return keep(judged, f"stride-{stride}" if stride else "", depends_on, make)
 
 
@@ -191,7 +195,7 @@ def text(judged: Judged, given: str, wanted: Wanted, splits: list[str], masked: 
     return keep(judged, name, {"text": texts.about, "settings": settings}, make)
 
 
-def task(judged: Judged, given: str, recipe: Recipe, baselines: list[str]) -> dict[str, Any]:
+def task(judged: Judged, given: str, recipe: Recipe, baselines: beside.Baselines) -> dict[str, Any]:
     """A task by name or from a file; `held-out`, or held-out=SOURCE, is made of the run's validation text."""
     mirror, downloads = mirror_of(recipe.data.mirror), judged.lab / "downloads"
     name, _, path = given.partition("=")
@@ -199,7 +203,7 @@ def task(judged: Judged, given: str, recipe: Recipe, baselines: list[str]) -> di
         return _wikitext(judged, wikitext.open_pages(path or None, "test", mirror, downloads))
     opened = _held_out(judged, path) if name == "held-out" else open_task(given, mirror, downloads)
     identity = {"name": opened.name, "version": opened.version, "sha256": opened.sha256}
-    depends_on = {"task": identity, "baselines": sorted(baselines)}
+    depends_on = {"task": identity, "baselines": baselines.names}
     return keep(judged, f"task-{_slug(opened.name)}", depends_on, lambda: _judge_items(judged, opened, baselines))
 
 
@@ -231,7 +235,7 @@ def answers(judged: Judged, opened: Task) -> tuple[list[Answer], int]:
     return [answer for answer in found if answer is not None], cut
 
 
-def _judge_items(judged: Judged, opened: Task, baselines: list[str]) -> Made:
+def _judge_items(judged: Judged, opened: Task, baselines: beside.Baselines) -> Made:
     items, start = opened.items, time.monotonic()
     about = flag(judged, list(_texts(opened)), [sha for _, sha in opened.about["files"]], deep=False)
     given, cut = answers(judged, opened)
@@ -257,7 +261,7 @@ def _judge_items(judged: Judged, opened: Task, baselines: list[str]) -> Made:
             credits = worth if reading == opened.reading else credits
         said["results"] = readings[opened.reading]
         said["readings"] = {name: rows[0] for name, rows in readings.items()}
-        said["baselines"] = choice.baselines(items) | beside.accuracies(judged, opened, baselines, answers)
+        said["baselines"] = choice.baselines(items) | baselines.accuracies(opened, answers)
         said["alike"] = sum(len(set(item.options)) == 1 for item in items)
     head = said["results"][0]
     error = f" ± {head['se']:.4f}" if head["se"] is not None else ""

@@ -14,7 +14,8 @@ from groundup.evaluate import generation, human, novelty
 from groundup.evaluate.estimate import mean
 from groundup.evaluate.generation import Passage
 from groundup.evaluate.known_words import unknown_words
-from groundup.evaluate.opening import Prompt, own_kinds, read_prompts
+from groundup.evaluate.opening import read_prompts
+from groundup.evaluate.prompts import Prompt, kinds
 from groundup.evaluate.repetition import find_loop, repeated
 from groundup.evaluate.suffixes import Matches
 from groundup.evaluate.words import words
@@ -84,7 +85,7 @@ def judge_texts(
 def _prompts(run: Run, sets: Sequence[str]) -> list[Prompt]:
     of_recipe = sample_options(run, {}).prompts
     found: list[Prompt] = []
-    for name in sets or own_kinds() or [RECIPE]:
+    for name in sets or kinds():
         if name == RECIPE:
             found += [Prompt(f"{RECIPE}-{number}", RECIPE, prompt) for number, prompt in enumerate(of_recipe, 1)]
         else:

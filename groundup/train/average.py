@@ -28,7 +28,12 @@ class Average:
         """
         decay = min(self.decay, (1 + step) / (10 + step))
         towards = self.weights
-        if left_out is not None:
+        if (
+            left_out is not None and left_out.device.type == "cpu"
+        ):  # it is known here, and a copy of all weights is slow
+            if left_out:
+                return
+        elif left_out is not None:
             towards = [torch.where(left_out, *pair) for pair in zip(self.averages, self.weights, strict=True)]
         torch._foreach_lerp_(self.averages, towards, 1 - decay)
 
