@@ -15,7 +15,7 @@ from typing import Any
 from groundup.data.readers import Layout, RawDocument, read
 from groundup.evaluate import suites
 from groundup.evaluate.bias import association, baselines, learn, review
-from groundup.evaluate.items import Item, read_items
+from groundup.evaluate.items import SuiteItem, read_items
 
 COLUMNS = ("unigram", "trigram", "commonest", "shortest", "overlap", "association")
 
@@ -47,7 +47,9 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     given = parser.parse_args()
     documents = texts(given.texts, given.delimiter)
-    groups: dict[str, tuple[list[Item], dict[str, str]]] = {path.stem: (read_items(path), {}) for path in given.items}
+    groups: dict[str, tuple[list[SuiteItem], dict[str, str]]] = {
+        path.stem: (read_items(path), {}) for path in given.items
+    }
     if not groups:
         groups = {name: (list(suites.load(name).items), suites.load(name).reach) for name in suites.names()}
     scorers = baselines(learn(documents))

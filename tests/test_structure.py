@@ -11,7 +11,7 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "groundup"
 FLOORS = {
     "errors": 0, "processes": 0, "console": 0, "recipe": 1, "store": 1, "report": 1, "data": 2, "model": 3, "tokens": 3,
-    "train": 4, "evaluate": 4, "generate": 4, "export": 4, "science": 5, "cli": 6,
+    "train": 4, "evaluate": 4, "generate": 4, "export": 4, "science": 5, "commands": 6, "cli": 7,
 }  # fmt: skip
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path.name != "__init__.py")
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from groundup.errors import GroundupError
 from groundup.evaluate import suites
 from groundup.evaluate.bias import WORD, accuracy, baselines, credit, learn, review, standard_error, words
-from groundup.evaluate.items import Item, chance, parse, read_items
+from groundup.evaluate.items import SuiteItem, chance, parse, read_items
 
 DATA = Path(__file__).parents[2] / "shared" / "data"
 FOLDER = Path(suites.__file__).parent
@@ -44,12 +44,12 @@ def line(**changes: object) -> bytes:
         (line(gold="0"), "no int"),
         (line(answer=1), "unknown key 'answer'"),
         (line(source=3), "no str"),
-        (line(context="\ud800"), "surrogate"),
+        (line(context="\ud800"), "not UTF-8"),
         (line() + line(), "line 2 has the id 'a' of line 1"),
         (line() + b"\xff\n", "line 2 is not UTF-8"),
         (b"[1]\n", "not a JSON object"),
         (b"{\n", "not JSON"),
-        (b"[" * 100_000 + b"\n", "not JSON"),
+        (b"[" * 100_000 + b"\n", "nested too deeply"),
         (b"\n\n", "no item"),
     ],
 )
@@ -67,8 +67,8 @@ def test_a_missing_file_of_items_is_an_error_with_a_code(tmp_path: Path) -> None
 
 def test_items_are_written_as_they_are_read(tmp_path: Path) -> None:
     items = [
-        Item("a", "s", "p", "Où est", (" le «chat»?", " he?"), 1, note="n"),
-        Item("b", "s", "p", "", ("A", "B"), 0),
+        SuiteItem("a", "s", "p", "Où est", (" le «chat»?", " he?"), 1, note="n"),
+        SuiteItem("b", "s", "p", "", ("A", "B"), 0),
     ]
     path = tmp_path / "items.jsonl"
     path.write_text("".join(item.to_line() for item in items), encoding="utf-8")
@@ -128,7 +128,7 @@ def test_the_space_between_context_and_option_belongs_to_the_option(name: str) -
         assert not any("  " in text or re.search(r" [.,?!]", text) or text != text.strip() for text in item.texts)
 
 
-def neighbours(item: Item) -> list[tuple[list[str], list[str], list[str]]]:
+def neighbours(item: SuiteItem) -> list[tuple[list[str], list[str], list[str]]]:
     """For each option: two words before where the options part, the words of its own, and the two words after."""
     texts = [words(text) for text in item.texts]
     same = next(at for at, column in enumerate(zip(*texts, strict=False)) if len(set(column)) > 1)
@@ -220,8 +220,8 @@ def test_words_are_lower_case_with_their_apostrophes_and_marks_apart() -> None:
 
 def test_the_trigram_sees_two_words_back_and_the_overlap_the_whole_context() -> None:
     model = learn(["the red cat sat . the red cat sat . a dog ran . a dog ran ."] * 2)
-    near = Item("a", "s", "p", "the red", (" dog", " cat"), 1)
-    far = Item("b", "s", "p", "a dog and the red", (" dog", " cat"), 1)
+    near = SuiteItem("a", "s", "p", "the red", (" dog", " cat"), 1)
+    far = SuiteItem("b", "s", "p", "a dog and the red", (" dog", " cat"), 1)
     scorers = baselines(model)
     assert accuracy([near], scorers["trigram"]) == 1.0 and accuracy([far], scorers["trigram"]) == 1.0
     assert accuracy([near], scorers["overlap"]) == 0.5 and accuracy([far], scorers["overlap"]) == 0.0

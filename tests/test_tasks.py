@@ -82,7 +82,7 @@ GOOD = {"context": "a", "options": ["b", "c"], "gold": 0}
         (GOOD | {"options": ["b"]}, "two options or more, and it has 1"),
         (GOOD | {"options": "bc"}, "options are a list"),
         (GOOD | {"options": ["b", 3]}, "texts"),
-        (GOOD | {"options": ["b", "\ud800"]}, "not valid Unicode"),
+        (GOOD | {"options": ["b", "\ud800"]}, "not UTF-8"),
         ({"question": "q", "choices": {"text": ["a", "b"], "label": ["A", "B"]}, "answerKey": "E"}, "gold is 'E'"),
         ({"goal": "g", "sol1": "s", "sol2": "t"}, "gold is None"),
         ({"sentence": "no gap", "option1": "a", "option2": "b", "answer": "1"}, "no gap"),

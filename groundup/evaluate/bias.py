@@ -13,13 +13,13 @@ from typing import Any
 
 import numpy as np
 
-from groundup.evaluate.items import Item, chance
+from groundup.evaluate.items import SuiteItem, chance
 from groundup.evaluate.ngram import Ngram, fit, log_probabilities
 
 # Words with their apostrophes, numbers, and each mark by itself.
 WORD = re.compile(r"[^\W\d_]+(?:['\u2019][^\W\d_]+)*|\d+|[^\w\s]")
 START, OTHER = 0, 1  # ids of a document's edge, and of all words that were seen once
-Scorer = Callable[[Item], list[float]]
+Scorer = Callable[[SuiteItem], list[float]]
 
 
 def words(text: str) -> list[str]:
@@ -53,11 +53,11 @@ def baselines(model: WordModel) -> dict[str, Scorer]:
     def frequencies(option: str) -> np.ndarray:
         return np.log(model.unigram.unigram[model.encode(option)])
 
-    def trigram(item: Item) -> list[float]:
+    def trigram(item: SuiteItem) -> list[float]:
         before = len(words(item.context))
         return [float(log_probabilities(model.trigram, model.encode(text))[before:].sum()) for text in item.texts]
 
-    def overlap(item: Item) -> list[float]:
+    def overlap(item: SuiteItem) -> list[float]:
         seen = set(words(item.context))
         options = [set(words(option)) for option in item.options]
         return [len(option & seen) / max(1, len(option)) for option in options]
@@ -71,7 +71,7 @@ def baselines(model: WordModel) -> dict[str, Scorer]:
     }
 
 
-def association(texts: Sequence[str], items: Sequence[Item]) -> Scorer:
+def association(texts: Sequence[str], items: Sequence[SuiteItem]) -> Scorer:
     """Which option's words stand in one document with the context's most often: the pointwise mutual information
     (Church and Hanks 1990) of their documents, summed over the context's words, averaged over the option's.
 
@@ -88,7 +88,7 @@ def association(texts: Sequence[str], items: Sequence[Item]) -> Scorer:
         together = int((found[one] & found[other]).sum()) + 0.5  # so that what never met has a finite value
         return math.log(together * len(texts) / ((found[one].sum() + 1) * (found[other].sum() + 1)))
 
-    def score(item: Item) -> list[float]:
+    def score(item: SuiteItem) -> list[float]:
         context = sorted(set(words(item.context)))
         options = [sorted(set(words(option))) for option in item.options]
         return [sum(information(a, b) for a in option for b in context if a != b) / len(option) for option in options]
@@ -102,19 +102,19 @@ def credit(scores: Sequence[float], gold: int) -> float:
     return best[gold] / sum(best)
 
 
-def accuracy(items: Sequence[Item], scorer: Scorer) -> float:
+def accuracy(items: Sequence[SuiteItem], scorer: Scorer) -> float:
     return sum(credit(scorer(item), item.gold) for item in items) / len(items)
 
 
-def standard_error(items: Sequence[Item]) -> float:
+def standard_error(items: Sequence[SuiteItem]) -> float:
     """Of the accuracy of guessing, were the items independent."""
     shares = [1 / len(item.options) for item in items]
     return math.sqrt(sum(share * (1 - share) for share in shares)) / len(items)
 
 
-def review(items: Sequence[Item], scorers: dict[str, Scorer]) -> list[dict[str, Any]]:
+def review(items: Sequence[SuiteItem], scorers: dict[str, Scorer]) -> list[dict[str, Any]]:
     """A row for the whole (phenomenon "all") and for each phenomenon: n, chance, its standard error, accuracies."""
-    groups: dict[str, list[Item]] = {"all": list(items)}
+    groups: dict[str, list[SuiteItem]] = {"all": list(items)}
     for item in items:
         groups.setdefault(item.phenomenon, []).append(item)
     return [

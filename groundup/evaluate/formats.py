@@ -54,8 +54,6 @@ def item_of(
 def _join(before: Any, after: Any, context: str | None, option: str | None) -> tuple[str, str]:
     if not isinstance(before, str) or not isinstance(after, str):
         raise TypeError("context and options are texts")
-    _check_unicode(before)
-    _check_unicode(after)
     if context is not None and before:
         before = context.replace("{context}", before.rstrip())
     if option is not None:
@@ -63,13 +61,6 @@ def _join(before: Any, after: Any, context: str | None, option: str | None) -> t
     elif before and after and not before[-1].isspace() and not after[0].isspace() and not after.startswith(CLOSING):
         after = f" {after}"
     return before, after
-
-
-def _check_unicode(text: str) -> None:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        raise ValueError("a text is not valid Unicode") from None
 
 
 Built = tuple[list[tuple[Any, Any]], Any, dict[str, str]]

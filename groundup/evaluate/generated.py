@@ -20,7 +20,7 @@ import numpy as np
 from groundup.data.corpus import texts
 from groundup.errors import GroundupError
 from groundup.evaluate.bias import words
-from groundup.evaluate.items import Item
+from groundup.evaluate.items import SuiteItem
 from groundup.evaluate.suites import Suite
 from groundup.store.artifacts import Artifact
 
@@ -116,7 +116,7 @@ def _usable(sentence: str) -> bool:
     return whole and low <= len(words(sentence)) <= high and sentence[-1] in '.!?"\u201d'
 
 
-def _twins(name: str, kind: str, cuts: list[Cut], wanted: int) -> list[Item]:
+def _twins(name: str, kind: str, cuts: list[Cut], wanted: int) -> list[SuiteItem]:
     """Two items for each pair of documents, each with the sentences of both."""
     ours = _overlaps(cuts)
     own, size = ours.diagonal().copy(), len(cuts)
@@ -125,7 +125,7 @@ def _twins(name: str, kind: str, cuts: list[Cut], wanted: int) -> list[Item]:
     fair = np.isclose(worth + worth.T, 1.0)
     alike = np.where(fair, np.minimum(ours, ours.T), -1.0)
     alike[np.tril_indices(size)] = -1.0
-    found: list[Item] = []
+    found: list[SuiteItem] = []
     used: set[int] = set()
     for place in np.argsort(-alike, axis=None, kind="stable"):
         one, other = divmod(int(place), size)
@@ -137,7 +137,9 @@ def _twins(name: str, kind: str, cuts: list[Cut], wanted: int) -> list[Item]:
         options = tuple(f" {cuts[at].rest[0]}" for at in (one, other))
         number = len(found) // 2 + 1
         for gold, at in enumerate((one, other)):
-            found.append(Item(f"{name}-{kind}-{number:03d}{'ab'[gold]}", name, kind, cuts[at].context, options, gold))
+            found.append(
+                SuiteItem(f"{name}-{kind}-{number:03d}{'ab'[gold]}", name, kind, cuts[at].context, options, gold)
+            )
     return found
 
 
@@ -152,7 +154,7 @@ def _overlaps(cuts: list[Cut]) -> np.ndarray:
     return (contexts @ options.T / np.maximum(1, options.sum(1))).astype(np.float64)
 
 
-def _orders(name: str, cuts: list[Cut], wanted: int, seed: int) -> list[Item]:
+def _orders(name: str, cuts: list[Cut], wanted: int, seed: int) -> list[SuiteItem]:
     found = []
     for number, cut in enumerate(cuts[:wanted], 1):
         draw = random.Random(f"{seed} order {cut.context}")
@@ -160,8 +162,8 @@ def _orders(name: str, cuts: list[Cut], wanted: int, seed: int) -> list[Item]:
     return found
 
 
-def _swaps(name: str, cuts: list[Cut], wanted: int, seed: int) -> list[Item]:
-    found: list[Item] = []
+def _swaps(name: str, cuts: list[Cut], wanted: int, seed: int) -> list[SuiteItem]:
+    found: list[SuiteItem] = []
     for cut in cuts:
         draw = random.Random(f"{seed} swap {cut.context}")
         parts = cut.rest[0].split(" ")
@@ -176,7 +178,7 @@ def _swaps(name: str, cuts: list[Cut], wanted: int, seed: int) -> list[Item]:
     return found
 
 
-def _item(name: str, kind: str, number: int, context: str, right: str, wrong: str, draw: random.Random) -> Item:
+def _item(name: str, kind: str, number: int, context: str, right: str, wrong: str, draw: random.Random) -> SuiteItem:
     gold = draw.randrange(2)
     options = (f" {right}", f" {wrong}") if gold == 0 else (f" {wrong}", f" {right}")
-    return Item(f"{name}-{kind}-{number:03d}a", name, kind, context, options, gold)
+    return SuiteItem(f"{name}-{kind}-{number:03d}a", name, kind, context, options, gold)

@@ -1,25 +1,28 @@
-"""Items of choice tasks: a context, several ways to go on, and which of them is right.
+"""Items as groundup's suites write them down: a context, several ways to go on, and which of them is right.
 
-One JSON object a line: `id`, `suite`, `phenomenon`, `context`, `options`, `gold`, and perhaps `source` and `note`. An
-option goes on where the context ends, exactly as written: the space between them belongs to the option. For minimal
-pairs the context may be empty and the options whole sentences.
+What is scored is evaluate/choice.py's Item, which a row of any task file becomes. Here a row is one JSON object a line:
+`id`, `suite`, `phenomenon`, `context`, `options`, `gold`, and perhaps `source` and `note`. An option goes on where the
+context ends, exactly as written: the space between them belongs to the option. For minimal pairs the context may be
+empty and the options whole sentences.
 """
 
 import json
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from groundup.errors import GroundupError
+from groundup.store.files import Missing, Unreadable, parse_json, read_bounded
 
+LARGEST_FILE = 256 << 20  # bytes: all of BLiMP has 30 MB
 REQUIRED = {"id": str, "suite": str, "phenomenon": str, "context": str, "options": list, "gold": int}
 OPTIONAL = {"source": str, "note": str}
 
 
 @dataclass(frozen=True)
-class Item:
+class SuiteItem:
     id: str
     suite: str
     phenomenon: str
@@ -39,45 +42,56 @@ class Item:
         return json.dumps(row, ensure_ascii=False) + "\n"
 
 
-def read_items(path: Path) -> list[Item]:
+def read_items(path: Path) -> list[SuiteItem]:
     """The items of a file, checked. Raises GroundupError `no-such-file`, `bad-task`."""
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise GroundupError("no-such-file", f"{path} cannot be read: {error.strerror}", "check the path") from None
-    return parse(data, str(path))
+    return parse(read_task(path), str(path))
 
 
-def parse(data: bytes, name: str) -> list[Item]:
-    """The items in the bytes of a file called `name`, checked. Raises GroundupError `bad-task`."""
+def read_task(path: Path) -> bytes:
+    """A file of items. Raises GroundupError `no-such-file`, `bad-task`."""
     try:
-        text = data.decode()
-    except UnicodeDecodeError as error:
-        line = data[: error.start].count(b"\n") + 1
-        raise _bad(f"{name}, line {line}", "is not UTF-8", "save the file as UTF-8") from None
-    items: list[Item] = []
-    places: dict[str, int] = {}
-    for number, row in enumerate(text.split("\n"), 1):
-        if not row.strip():
+        return read_bounded(path, LARGEST_FILE)
+    except Missing as error:
+        raise GroundupError("no-such-file", f"{path} {error}", "check the path") from None
+    except Unreadable as error:
+        raise _bad(str(path), str(error), "check the path") from None
+
+
+def rows(data: bytes, name: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """(where it stands, JSON object) of each line that is not blank, in the bytes of a file called `name`.
+
+    Raises GroundupError `bad-task`, also where there is none.
+    """
+    empty = True
+    for number, line in enumerate(data.split(b"\n"), 1):
+        if not line.strip():
             continue
-        item = _item(row, f"{name}, line {number}")
-        if item.id in places:
-            what = f"has the id {item.id!r} of line {places[item.id]}"
-            raise _bad(f"{name}, line {number}", what, "give each item an id of its own")
-        places[item.id] = number
-        items.append(item)
-    if not items:
+        where, empty = f"{name}, line {number}", False
+        try:
+            row = parse_json(line)
+        except Unreadable as error:
+            raise _bad(where, str(error), "write one JSON object a line, in UTF-8") from None
+        if not isinstance(row, dict):
+            raise _bad(where, "is not a JSON object", "one JSON object a line")
+        yield where, row
+    if empty:
         raise _bad(name, "holds no item", "one JSON object a line")
+
+
+def parse(data: bytes, name: str) -> list[SuiteItem]:
+    """The items in the bytes of a file called `name`, checked. Raises GroundupError `bad-task`."""
+    items: list[SuiteItem] = []
+    places: dict[str, str] = {}
+    for where, row in rows(data, name):
+        item = _item(row, where)
+        if item.id in places:
+            raise _bad(where, f"has the id {item.id!r} of {places[item.id]}", "give each item an id of its own")
+        places[item.id] = where.rpartition(", ")[2]
+        items.append(item)
     return items
 
 
-def _item(line: str, where: str) -> Item:
-    try:
-        row = json.loads(line)
-    except (ValueError, RecursionError) as error:
-        raise _bad(where, f"is not JSON ({error})", "one JSON object a line") from None
-    if not isinstance(row, dict):
-        raise _bad(where, "is not a JSON object", "one JSON object a line")
+def _item(row: dict[str, Any], where: str) -> SuiteItem:
     _check_keys(row, where)
     options: list[str] = row["options"]
     gold: int = row["gold"]
@@ -93,11 +107,7 @@ def _item(line: str, where: str) -> Item:
     if not 0 <= gold < len(options):
         what = f"has gold {gold}, but options 0 to {len(options) - 1}"
         raise _bad(where, what, "gold counts the options from 0")
-    try:
-        json.dumps(row, ensure_ascii=False).encode()
-    except UnicodeEncodeError:
-        raise _bad(where, "holds half of a surrogate pair", "write the character itself") from None
-    return Item(**{**row, "options": tuple(options)})
+    return SuiteItem(**{**row, "options": tuple(options)})
 
 
 def _check_keys(row: dict[str, Any], where: str) -> None:
@@ -113,7 +123,7 @@ def _check_keys(row: dict[str, Any], where: str) -> None:
         raise _bad(where, f"has the unknown key {min(unknown)!r}", f"known keys: {known}")
 
 
-def chance(items: Iterable[Item]) -> float:
+def chance(items: Iterable[SuiteItem]) -> float:
     """Expected accuracy of guessing: the mean of one over the number of options."""
     shares = [1 / len(item.options) for item in items]
     return sum(shares) / len(shares)

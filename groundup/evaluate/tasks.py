@@ -1,8 +1,6 @@
 """Tasks by name or from a file: their items, and the hashes that say exactly which they are."""
 
 import difflib
-import json
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files as resource
@@ -17,6 +15,7 @@ from groundup.errors import GroundupError
 from groundup.evaluate import suites
 from groundup.evaluate.choice import Item
 from groundup.evaluate.formats import item_of
+from groundup.evaluate.items import read_task, rows
 from groundup.evaluate.suites import Suite
 from groundup.store.files import digest, sha256
 
@@ -115,18 +114,16 @@ def _read(name: str, settings: dict[str, Any], paths: list[Path]) -> Task:
         name, settings = "blimp", known()["tasks"]["blimp"]
     templates: dict[str, str] = {key: settings[key] for key in ("context", "option") if key in settings}
     for path in paths:
-        for number, row in _rows(path):
+        for number, (where, row) in enumerate(rows(read_task(path), str(path)), 1):
             id = f"{path.stem}:{row.get('pairID', number)}"
             try:
                 shape, item = item_of(row, id, **templates, alike=bool(settings))
             except (ValueError, TypeError, AttributeError) as error:
-                raise _bad(f"{path}, line {number}: {error}") from None
+                raise _bad(f"{where}: {error}") from None
             except KeyError as error:
-                raise _bad(f"{path}, line {number}: it has no {error.args[0]!r}") from None
+                raise _bad(f"{where}: it has no {error.args[0]!r}") from None
             shapes.add(shape)
             items.append(item)
-    if not items:
-        raise _bad(f"{paths[0]} holds no item")
     kinds = {"cloze" if shape in ("cloze", "lambada") else "choice" for shape in shapes}
     if len(kinds) > 1:
         raise _bad(f"{paths[0]}: some of its items are choices, and some are to be guessed")
@@ -136,28 +133,8 @@ def _read(name: str, settings: dict[str, Any], paths: list[Path]) -> Task:
 
 def _is_blimp(paths: list[Path]) -> bool:
     """Whether the first row is a pair of BLiMP's: parts of it are to be read as the whole is."""
-    first = next((row for path in paths for _, row in _rows(path)), {})
+    _, first = next(rows(read_task(paths[0]), str(paths[0])))
     return {"sentence_good", "sentence_bad"} <= first.keys()
-
-
-def _rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    """(line number, row) of a jsonl file."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise _bad(f"{path} is not UTF-8 text ({error.reason})") from None
-    except OSError as error:
-        raise GroundupError("no-such-file", f"{path} cannot be read: {error.strerror}", "check the path") from None
-    for number, line in enumerate(text.split("\n"), 1):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            raise _bad(f"{path}, line {number}: not JSON ({error})") from None
-        if not isinstance(row, dict):
-            raise _bad(f"{path}, line {number}: not a JSON object")
-        yield number, row
 
 
 def _bad(what: str) -> GroundupError:

@@ -12,7 +12,7 @@ from importlib.resources import files as resource
 from typing import Any
 
 from groundup.errors import GroundupError
-from groundup.evaluate.items import Item, parse
+from groundup.evaluate.items import SuiteItem, parse
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class Suite:
     name: str
     version: int
     sha256: str  # of the file of items
-    items: tuple[Item, ...]
+    items: tuple[SuiteItem, ...]
     reach: dict[str, str]  # by phenomenon: "local" or "distant"
 
 
@@ -53,9 +53,9 @@ def pinned(path: Any, sha256: str) -> bytes:
     return data
 
 
-def twins(items: tuple[Item, ...]) -> list[list[Item]]:
+def twins(items: tuple[SuiteItem, ...]) -> list[list[SuiteItem]]:
     """Items by the number in their ids: twins have the same one, and a letter behind it that tells them apart."""
-    groups: dict[str, list[Item]] = {}
+    groups: dict[str, list[SuiteItem]] = {}
     for item in items:
         groups.setdefault(item.id[:-1], []).append(item)
     return list(groups.values())
