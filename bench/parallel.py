@@ -14,7 +14,6 @@ on a machine that is warm, between synchronisations of the device, and the media
 
 import argparse
 import json
-import os
 import statistics
 import subprocess
 import sys
@@ -26,7 +25,6 @@ from typing import Any
 
 import numpy as np
 
-os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # as the command line has it; torch reads it when it is loaded
 TINY = ["model.layers=1", "model.width=64", "model.heads=2", "model.context=64"]
 VOCABULARY, TOKENS = 8192, 20_000_000
 CONTEXT = {"20m": 512, "50m": 1024, "100m": 1024}

@@ -20,9 +20,6 @@ from groundup.errors import CODES, GroundupError
 from groundup.processes import here, stop_signals
 
 os.environ.setdefault("HF_HUB_VERBOSITY", "error")  # its retries are not the user's business; our one error is
-# Threads that wait for each other sleep instead of spinning. On a machine that does anything else besides, spinning
-# made training and sampling 10 to 20 times slower (docs/log.md).
-os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 app = App(
     name="groundup",

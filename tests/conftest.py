@@ -1,12 +1,11 @@
 """What several tests start from: a recipe so small that a whole run takes a second."""
 
-import os
 from pathlib import Path
 
 import pytest
 from small_recipe import small_recipe
 
-os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # as the command line has it; torch reads it when it is loaded
+import groundup  # noqa: F401  before torch, which reads what it sets
 
 
 @pytest.fixture
