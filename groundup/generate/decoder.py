@@ -9,6 +9,7 @@ Shapes: B rows, T places in the cache, d width, h heads, k key-value heads, s he
 """
 
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -29,6 +30,12 @@ class Map:
 
     def __call__(self, x: Tensor) -> Tensor:
         return F.linear(x.to(self.weight.dtype), self.weight, self.bias)
+
+    def added(self, stream: Tensor, x: Tensor) -> Tensor:
+        """The residual stream and map(x), in one operation where that can be."""
+        if x.dim() == 2 and self.bias is None and x.dtype == stream.dtype == self.weight.dtype:
+            return torch.addmm(stream, x, self.weight.t())
+        return (stream + self(x)).to(stream.dtype)
 
 
 class Layer:
@@ -71,16 +78,13 @@ class Decoder:
             sign[: c.head_size // 2] = -1
             self.cosine: Tensor = model.cosine  # type: ignore[assignment]
             self.sine: Tensor = model.sine * sign  # type: ignore[operator]
-        self.cache = self._empty_cache(rows, product)
+        self.epsilon = torch.tensor(1e-6, device=self.device)
+        shape = (rows, c.kv_heads, length, c.head_size)
+        empty = partial(torch.zeros, shape, dtype=product, device=self.device)
+        self.cache = [(empty(), empty()) for _ in self.layers]  # keys and values of each layer, (B, k, T, s)
         self.lengths = [0] * rows  # tokens of each row that are in the cache
         self.graph: _Graph | None = None
         self.captured = captured and self.device.type == "cuda"
-
-    def _empty_cache(self, rows: int, dtype: torch.dtype) -> list[Tensor]:
-        """Keys and values of each layer, (2, B, k, T, s)."""
-        c = self.config
-        shape = (2, rows, c.kv_heads, self.length, c.head_size)
-        return [torch.zeros(shape, dtype=dtype, device=self.device) for _ in self.layers]
 
     @torch.inference_mode()
     def prefill(self, rows: list[int], texts: list[list[int]]) -> Tensor:
@@ -95,11 +99,10 @@ class Decoder:
         x = self._embed(tokens.to(self.device), torch.arange(longest, device=self.device))  # (B, T, d)
         place = torch.tensor(rows, device=self.device)
         rotation = None if self.positions is not None else (self.cosine[:longest, None], self.sine[:longest, None])
-        for layer, cache in zip(self.layers, self.cache, strict=True):
-            q, kv = self._project(layer, x, rotation)  # (B, T, h, s), (B, T, 2k, s)
-            q, k, v = q.transpose(1, 2), *(part.transpose(1, 2) for part in kv.chunk(2, dim=-2))
-            cache[0].index_copy_(0, place, self._padded(k))
-            cache[1].index_copy_(0, place, self._padded(v))
+        for layer, (keys, values) in zip(self.layers, self.cache, strict=True):
+            q, k, v = (part.transpose(1, 2) for part in self._project(layer, x, rotation))  # (B, h | k, T, s)
+            keys.index_copy_(0, place, self._padded(k))
+            values.index_copy_(0, place, self._padded(v))
             y = F.scaled_dot_product_attention(q, k, v, is_causal=True, enable_gqa=c.heads != c.kv_heads)
             x = self._finish(layer, x, y.transpose(1, 2).flatten(2))
         last = torch.tensor([len(text) - 1 for text in texts], device=self.device)
@@ -139,16 +142,15 @@ class Decoder:
         if shared is None:
             places = torch.arange(rows, device=self.device)
             mask = (torch.arange(span, device=self.device) <= positions[:, None])[:, None, None]  # (B, 1, 1, span)
-        for layer, cache in zip(self.layers, self.cache, strict=True):
-            q, kv = self._project(layer, x, rotation)  # (B, h, s), (B, 2k, s)
-            kv = kv.unflatten(1, (2, c.kv_heads))
+        for layer, (keys, values) in zip(self.layers, self.cache, strict=True):
+            q, k, v = self._project(layer, x, rotation)  # (B, h | k, s)
             if shared is None:
-                cache[:, places, :, positions] = kv
+                keys[places, :, positions], values[places, :, positions] = k, v
             else:
-                cache[:, :, :, shared] = kv.transpose(0, 1)
+                keys[:, :, shared], values[:, :, shared] = k, v
             # the queries that share a key-value head stand where the positions of a longer text would
             q = q.view(rows, c.kv_heads, c.heads // c.kv_heads, c.head_size)
-            y = F.scaled_dot_product_attention(q, cache[0, :, :, :span], cache[1, :, :, :span], mask)
+            y = F.scaled_dot_product_attention(q, keys[:, :, :span], values[:, :, :span], mask)
             x = self._finish(layer, x, y.reshape(rows, c.width))
         return self._logits(x)
 
@@ -156,43 +158,52 @@ class Decoder:
         x = F.embedding(tokens, self.embedding)
         return (x if self.positions is None else x + self.positions[positions]).to(self.stream)
 
-    def _project(self, layer: Layer, x: Tensor, rotation: tuple[Tensor, Tensor] | None) -> tuple[Tensor, Tensor]:
-        """Queries (.., h, s), and keys and values (.., 2k, s), of x (.., d); normed and rotated."""
+    def _project(self, layer: Layer, x: Tensor, rotation: tuple[Tensor, Tensor] | None) -> tuple[Tensor, ...]:
+        """Queries (.., h, s), keys and values (.., k, s) of x (.., d); normed and rotated."""
         c = self.config
-        qkv = layer.qkv(layer.attention_norm(x)).unflatten(-1, (-1, c.head_size))  # (.., h + 2k, s)
-        if layer.gain is None and rotation is None:
-            return qkv[..., : c.heads, :], qkv[..., c.heads :, :]
-        qk, v = qkv.split([c.heads + c.kv_heads, c.kv_heads], dim=-2)
+        qkv = layer.qkv(self._normed(layer.attention_norm, x))  # (.., (h + 2k) s)
+        qkv = qkv.view(*qkv.shape[:-1], -1, c.head_size)
+        qk, v = qkv[..., : c.heads + c.kv_heads, :], qkv[..., c.heads + c.kv_heads :, :]
         kind = qk.dtype
         if layer.gain is not None:
-            qk = (F.rms_norm(qk.float(), (c.head_size,), eps=1e-6) * layer.gain).to(kind)
+            qk = (self._scaled(qk) * layer.gain).to(kind)
         if rotation is not None:
             cosine, sine = rotation
             qk = torch.addcmul(qk * cosine, qk.roll(c.head_size // 2, -1), sine).to(kind)
-        q, k = qk.split([c.heads, c.kv_heads], dim=-2)
-        return q, torch.cat((k, v), dim=-2)
+        return qk[..., : c.heads, :], qk[..., c.heads :, :], v
+
+    def _normed(self, norm: nn.Module, x: Tensor) -> Tensor:
+        return (self._scaled(x) * norm.weight).to(x.dtype) if isinstance(norm, RMSNorm) else norm(x)
+
+    def _scaled(self, x: Tensor) -> Tensor:
+        """x by its root mean square, in fp32 at least. F.rms_norm is one kernel on a GPU, but a dozen on a CPU."""
+        x = x.to(torch.promote_types(x.dtype, torch.float32))
+        if x.is_cuda:
+            return F.rms_norm(x, x.shape[-1:], eps=1e-6)
+        length = torch.linalg.vector_norm(x, dim=-1, keepdim=True)
+        return x * torch.addcmul(self.epsilon, length, length, value=1 / x.shape[-1]).rsqrt_()
 
     def _finish(self, layer: Layer, x: Tensor, y: Tensor) -> Tensor:
         """The rest of a block, from what its heads found, y (.., d)."""
-        x = x + layer.attention_output(y)
-        inner = layer.input(layer.feed_forward_norm(x))
+        x = layer.attention_output.added(x, y)
+        inner = layer.input(self._normed(layer.feed_forward_norm, x))
         if self.config.activation == "swiglu":
-            gate, value = inner.chunk(2, dim=-1)
-            inner = F.silu(gate) * value
+            half = inner.shape[-1] // 2
+            inner = F.silu(inner[..., :half]) * inner[..., half:]
         elif self.config.activation == "gelu":
             inner = F.gelu(inner, approximate="tanh")
         else:
             inner = F.relu(inner).square()
-        return (x + layer.output(inner)).to(self.stream)
+        return layer.output.added(x, inner)
 
     def _logits(self, x: Tensor) -> Tensor:
-        logits = self.head(self.norm(x))
+        logits = self.head(self._normed(self.norm, x))
         return logits if logits.dtype is torch.float64 else logits.float()
 
     def keep(self, rows: list[int]) -> None:
         """Drop all rows but these, which become rows 0, 1, ..."""
         place = torch.tensor(rows, device=self.device)
-        self.cache = [cache.index_select(1, place) for cache in self.cache]
+        self.cache = [(keys.index_select(0, place), values.index_select(0, place)) for keys, values in self.cache]
         self.lengths = [self.lengths[row] for row in rows]
         self.graph = None
 

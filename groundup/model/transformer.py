@@ -22,14 +22,15 @@ ROTARY_BASE = 10_000.0  # Su et al. 2021, section 3.2.2
 
 
 class RMSNorm(nn.Module):
-    """x / rms(x) * gain over the last dimension (Zhang and Sennrich 2019), in fp32 whatever x is."""
+    """x / rms(x) * gain over the last dimension (Zhang and Sennrich 2019), in fp32 at least."""
 
     def __init__(self, size: int) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.ones(size))
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.rms_norm(x.float(), self.weight.shape, self.weight.float(), eps=1e-6).to(x.dtype)
+        wide = torch.promote_types(x.dtype, torch.float32)
+        return F.rms_norm(x.to(wide), self.weight.shape, self.weight.to(wide), eps=1e-6).to(x.dtype)
 
 
 class Attention(nn.Module):
