@@ -3,6 +3,7 @@
 For a model of the family `modern`, which is a Qwen3. Vocabularies are made up; prompts are token ids.
 """
 
+import multiprocessing
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -93,23 +94,39 @@ def write_gguf(model: Transformer, path: Path, half: bool) -> None:
 def llama_cpp(path: Path, context: int, threads: int) -> Callable[[list[int], int], list[int]]:
     """A function from a prompt and a number of tokens to what llama.cpp goes on with, the likeliest token each time.
 
-    Keys and values are kept in F32, as ours are.
+    In a process of its own: its threads and PyTorch's share one OpenMP, which lets waiting threads sleep at once where
+    it has more of them than the machine has cores, and that makes PyTorch half as fast.
     """
-    import xllamacpp
-
-    params = xllamacpp.CommonParams()
-    params.model.path = str(path)
-    params.n_ctx, params.n_parallel, params.n_gpu_layers = context, 1, 0
-    params.cpuparams.n_threads = params.cpuparams_batch.n_threads = threads
-    params.cache_type_k = params.cache_type_v = xllamacpp.ggml_type.GGML_TYPE_F32
-    params.verbosity = -1
-    server = xllamacpp.Server(params)
+    spawn = multiprocessing.get_context("spawn")
+    ours, theirs = spawn.Pipe()
+    spawn.Process(target=_serve, args=(theirs, str(path), context, threads), daemon=True).start()
+    theirs.close()
 
     def go_on(prompt: list[int], count: int) -> list[int]:
-        asked = {"prompt": prompt, "max_tokens": count, "temperature": 0, "ignore_eos": True, "cache_prompt": False}
-        answer = server.handle_completions(asked)
+        ours.send((prompt, count))
+        answer = ours.recv()
         if "choices" not in answer:
             raise RuntimeError(str(answer)[:300])
         return [int(name) for name in answer["choices"][0]["text"].split("t")[1:]]  # token 7 is called t7
 
     return go_on
+
+
+def _serve(pipe: Any, path: str, context: int, threads: int) -> None:
+    """llama.cpp, answering through a pipe until that is closed. Keys and values are kept in F32, as ours are."""
+    import xllamacpp
+
+    params = xllamacpp.CommonParams()
+    params.model.path = path
+    params.n_ctx, params.n_parallel, params.n_gpu_layers = context, 1, 0
+    params.cpuparams.n_threads = params.cpuparams_batch.n_threads = threads
+    params.cache_type_k = params.cache_type_v = xllamacpp.ggml_type.GGML_TYPE_F32
+    params.verbosity = -1
+    server = xllamacpp.Server(params)
+    while True:
+        try:
+            prompt, count = pipe.recv()
+        except EOFError:
+            return
+        asked = {"prompt": prompt, "max_tokens": count, "temperature": 0, "ignore_eos": True, "cache_prompt": False}
+        pipe.send(server.handle_completions(asked))
