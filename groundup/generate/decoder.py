@@ -173,7 +173,9 @@ class Decoder:
         return qk[..., : c.heads, :], qk[..., c.heads :, :], v
 
     def _normed(self, norm: nn.Module, x: Tensor) -> Tensor:
-        return (self._scaled(x) * norm.weight).to(x.dtype) if isinstance(norm, RMSNorm) else norm(x)
+        if x.is_cuda or not isinstance(norm, RMSNorm):
+            return norm(x)
+        return (self._scaled(x) * norm.weight).to(x.dtype)
 
     def _scaled(self, x: Tensor) -> Tensor:
         """x by its root mean square, in fp32 at least. F.rms_norm is one kernel on a GPU, but a dozen on a CPU."""
