@@ -97,3 +97,22 @@ def test_a_baseline_or_source_that_is_none_is_refused(
 ) -> None:
     assert main(["eval", "last", "--lab", str(lab), *words]) == 2
     assert f"[{code}]" in capsys.readouterr().err
+
+
+def test_the_first_tokens_of_one_long_document_are_counted(lab: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(beside, "TRIGRAM_TOKENS", 5)
+    shards = find(lab, "last").shards().path
+    assert [len(ids) for ids in beside._first(shards, "mine")] == [5]
+
+
+def test_baselines_are_judged_as_the_model_is_by_bytes_windows_and_sources(lab: Path) -> None:
+    judged = judge(find(lab, "last"), "last", "cpu")
+    shards = judged.run.shards().path
+    size = sum(int(records["bytes"].sum()) for records in read_documents(shards, "mine", "valid"))
+    both = beside.Baselines(judged, ["untrained", "trigram"])
+    plain, sliding = both.bits("valid", False, None), both.bits("valid", False, 16)
+    assert plain["trigram"] == sliding["trigram"] and plain["trigram"]["all"] == plain["trigram"]["mine"]
+    documents = list(beside._documents(shards, "mine", "valid"))
+    nats = -sum(float(ngram.log_probabilities(both.trigram, ids).sum()) for ids in documents)
+    assert plain["trigram"]["mine"] == pytest.approx(nats / size / np.log(2))
+    assert plain["untrained"] != sliding["untrained"]

@@ -1,6 +1,7 @@
 """Choices: each option has the log-probability that it would have by itself, and ties and chance are what they say."""
 
 import math
+from dataclasses import replace
 from random import Random
 
 import numpy as np
@@ -146,3 +147,11 @@ def test_a_context_that_is_too_long_loses_its_beginning_and_an_option_that_is_to
     with pytest.raises(GroundupError, match="item a: an option has 8 tokens") as refused:
         encode(Item("a", (("ab", " cdefghi"), ("ab", " k")), 0), Letters(), 6)  # type: ignore[arg-type]
     assert refused.value.code == "bad-task"
+
+
+def test_twins_are_one_unit_of_the_error() -> None:
+    items = [Item(str(n), (("", f"a{n // 2}"), ("", f"b{n // 2}")), n % 2, unit=f"pair {n // 2}") for n in range(8)]
+    (whole,) = summarise(items, np.array([1.0, 0.0] * 3 + [1.0, 1.0]))  # of three pairs exactly one, whatever is right
+    assert whole["accuracy"] == 0.625 and whole["se"] == pytest.approx(np.std([0.5, 0.5, 0.5, 1.0], ddof=1) / 2)
+    (alone,) = summarise([replace(item, unit="") for item in items], np.array([1.0, 0.0] * 3 + [1.0, 1.0]))
+    assert alone["se"] > whole["se"]

@@ -1,10 +1,12 @@
 """`groundup eval` says what its numbers depend on, does nothing twice, and tells when a model knew the text."""
 
 import json
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import yaml
@@ -200,3 +202,51 @@ def test_lm_eval_that_is_not_installed_is_an_error_that_names_the_extra(
     with pytest.raises(GroundupError, match="lm-eval cannot be loaded") as refused:
         evaluate(run_of(lab), "best", Wanted(lm_eval=["blimp"]))
     assert refused.value.code == "missing-extra" and "groundup[eval]" in refused.value.fix
+
+
+def test_only_the_file_of_a_folder_that_was_read_is_flagged(
+    lab: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    (tmp_path / "both").mkdir()
+    shutil.copy(lab.parent / "text.txt", tmp_path / "both")
+    (tmp_path / "both" / "other.txt").write_text("A new sentence that nobody has read before.")
+    result, _ = eval_json(lab, capsys, "--text", str(tmp_path / "both"))
+    rows = {row["source"]: row["trained_on"] for row in result["evaluations"][0]["results"]}
+    assert rows == {"text.txt": True, "other.txt": False, "all": True}
+
+
+def test_a_perplexity_that_no_float_holds_is_null(
+    lab: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    context = run_of(lab).path / "recipe.yaml"
+    assert yaml.safe_load(context.read_text())["model"]["context"] == 16
+    (tmp_path / "one.txt").write_text(" = A = \n" + "日本語" * 400)
+    result, _ = eval_json(lab, capsys, "--task", f"wikitext={tmp_path / 'one.txt'}")
+    (scores,) = result["evaluations"][0]["results"]
+    assert scores["word_perplexity"] is None and scores["bits_per_byte"] > 0
+    assert main(["eval", "last", "--lab", str(lab), "--task", f"wikitext={tmp_path / 'one.txt'}"]) == 0
+
+
+@pytest.mark.parametrize("columns", [None, {"words": ["a"]}])
+def test_a_table_that_is_none_of_wikitext_is_refused(
+    lab: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path, columns: dict[str, list[str]] | None
+) -> None:
+    path = tmp_path / "bad.parquet"
+    if columns is None:
+        path.write_bytes(b"no table")
+    else:
+        pq.write_table(pa.table(columns), path)
+    assert main(["eval", "last", "--lab", str(lab), "--task", f"wikitext={path}"]) == 3
+    assert "[bad-task]" in capsys.readouterr().err
+
+
+def test_a_split_without_text_is_said_to_have_none(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    recipe = small_recipe(tmp_path)
+    values = yaml.safe_load(recipe.read_text())
+    values["evaluate"] = {"splits": ["test"]}
+    values["data"] |= {"test_fraction": 0.0}
+    recipe.write_text(yaml.safe_dump(values))
+    assert main(["run", str(recipe), "--lab", str(tmp_path / "lab")]) == 0
+    capsys.readouterr()
+    assert main(["eval", "last", "--lab", str(tmp_path / "lab"), "--split", "test"]) == 0
+    assert "no text in these splits" in capsys.readouterr().out

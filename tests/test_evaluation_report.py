@@ -117,6 +117,15 @@ def test_scores_of_several_checkpoints_are_a_line_over_the_steps(run: pathlib.Pa
     assert "Course of the scores" not in render(run)[0], "one checkpoint has no course"
 
 
+def test_what_is_another_task_under_the_same_name_is_not_in_its_course(run: pathlib.Path) -> None:
+    for path in (run / "evaluations").glob("step-00001000.*"):
+        path.unlink()
+    other = {"name": "blimp", "version": 1, "sha256": "f" * 64, "kind": "choice"}
+    keep(run, "task-blimp", task("blimp", 1000, 0.2) | {"task": other})
+    keep(run, "generation", written(1000) | {"settings": {"temperature": 0.1}})
+    assert "Course of the scores" not in render(run)[0] and "Course of the texts" not in render(run)[0]
+
+
 def test_wikitext_stands_beside_what_others_got(run: pathlib.Path) -> None:
     text = render(run)[1].text
     assert "step-00005000 41.25 0.9876" in text

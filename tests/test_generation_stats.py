@@ -150,7 +150,21 @@ def test_a_ratio_is_that_of_the_sums_with_the_error_between_clusters(rows: list[
         return
     residuals = [sum(a - value * b for a, b, c in used if c == one) for one in clusters]
     variance = len(clusters) / (len(clusters) - 1) * sum(r * r for r in residuals) / sum(b for _, b, _ in used) ** 2
-    assert found.standard_error == pytest.approx(math.sqrt(variance), abs=1e-12)
+    if found.value in (0.0, 1.0) and not any(residuals):
+        assert found.half_width() == pytest.approx(min(1.0, 3 / len(clusters)) if len(clusters) > 1 else None)
+    elif any(residuals):
+        assert found.standard_error == pytest.approx(math.sqrt(variance), abs=1e-12)
+
+
+@pytest.mark.parametrize(("share", "texts"), [(0.1, 3), (0.1, 10), (0.05, 30), (0.02, 50), (0.3, 40)])
+def test_texts_that_do_not_show_what_is_rare_are_not_clearly_different(share: float, texts: int) -> None:
+    random = np.random.default_rng(0)
+    wrong = 0
+    for _ in range(300):
+        mine, human = (random.random(count) < share for count in (texts, 314))
+        found = compare(mean(mine.astype(float), range(texts)), mean(human.astype(float), range(314)))
+        wrong += found != 0
+    assert wrong <= 0.09 * 300  # 5 %, and the scatter of 300 draws
 
 
 def test_the_error_of_a_mean_is_the_usual_one_and_copies_of_a_text_do_not_lessen_it() -> None:

@@ -110,8 +110,8 @@ def test_bits_per_byte_count_text_alone_and_unknown_characters_as_for_a_trained_
     lengths = np.array([0, 1, 2, 3, 0, 5, 0])
     model = fit(arrays([[1, 2, 3, 4, 5]] * 3), VOCABULARY, START)
     encoding = Encoding(None, START, lengths, unknown=4)  # type: ignore[arg-type]
-    found = score(model, arrays([[1, 2, 6, 4], [5]]), encoding, "a")
+    found = score(model, arrays([[1, 2, 6, 4], [5]]), 11, encoding, "a")  # three bytes of which only the text knows
     nats = -log_probabilities(model, np.array([1, 2, 6, 4]))[[0, 1, 3]].sum() + math.log(1_112_064)
     nats -= log_probabilities(model, np.array([5]))[0]
-    assert (found.tokens, found.bytes) == (4, 8)
+    assert (found.tokens, found.bytes) == (4, 11)
     assert found.nats == pytest.approx(nats)

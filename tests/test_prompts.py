@@ -7,6 +7,7 @@ import pytest
 
 from groundup.errors import GroundupError
 from groundup.evaluate import prompts
+from groundup.evaluate.opening import read_prompts
 
 FOLDER = Path(prompts.__file__).parent
 
@@ -37,3 +38,10 @@ def test_an_unknown_kind_is_an_error_that_names_the_known_ones() -> None:
     with pytest.raises(GroundupError, match="unknown-task") as caught:
         prompts.load("poems")
     assert "stories" in caught.value.fix
+
+
+def test_a_line_separator_inside_a_text_ends_no_line_and_a_byte_order_mark_is_no_text(tmp_path: Path) -> None:
+    (tmp_path / "mine.jsonl").write_bytes('{"prompt": "A\u2028cat"}\r\n{"prompt": "B"}\r\n'.encode("utf-8-sig"))
+    assert [one.prompt for one in read_prompts(str(tmp_path / "mine.jsonl"))] == ["A\u2028cat", "B"]
+    (tmp_path / "mine.txt").write_bytes("A cat\nA dog\n".encode("utf-8-sig"))
+    assert [one.prompt for one in read_prompts(str(tmp_path / "mine.txt"))] == ["A cat", "A dog"]

@@ -1,6 +1,7 @@
 """Task files are read in their published shapes, and what is wrong with one is said with file and line."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -130,10 +131,12 @@ def test_groups_and_ids_of_our_own_shape_are_kept(tmp_path: Path) -> None:
     assert item.id == "g-1" and item.groups == {"suite": "grammar", "phenomenon": "agreement"}
 
 
-def test_pairs_of_blimp_are_blimp_wherever_they_lie_and_one_of_two_like_sentences_is_a_tie(tmp_path: Path) -> None:
+def test_pairs_of_blimp_are_read_as_such_wherever_they_lie_and_one_of_two_like_sentences_is_a_tie(
+    tmp_path: Path,
+) -> None:
     rows = [{"sentence_good": "a b", "sentence_bad": bad, "field": "syntax/semantics"} for bad in ("b a", "a b")]
     task = open_task(str(write(tmp_path / "some.jsonl", *rows)), None, tmp_path)
-    assert task.name == "blimp" and task.items[0].options == (("", " a b"), ("", " b a"))
+    assert task.name == "some" and task.items[0].options == (("", " a b"), ("", " b a"))
     assert task.items[0].groups["field"] == "syntax_semantics"
     assert baselines(task.items)["constant"] == 0.5
 
@@ -196,3 +199,14 @@ def test_a_suites_items_tell_their_phenomenon_and_its_reach(tmp_path: Path) -> N
     task = open_task("grammar", None, tmp_path)
     assert all(set(item.groups) == {"phenomenon", "reach"} for item in task.items)
     assert {item.groups["reach"] for item in task.items} == {"local", "distant"}
+
+
+@pytest.mark.parametrize("name", ["blimp", "grammar", "wikitext", "held-out", "generation"])
+def test_a_file_that_is_not_a_known_task_does_not_bear_its_name(tmp_path: Path, name: str) -> None:
+    row = {"sentence_good": "a b", "sentence_bad": "b a"}
+    path = write(tmp_path / f"{name}.jsonl", row)
+    given = [str(path), f"blimp={path}"] if name == "blimp" else [str(path)]
+    for one in given:
+        task = open_task(one, None, tmp_path)
+        assert re.fullmatch(rf"{name}-[0-9a-f]{{8}}", task.name)
+        assert task.items[0].options[0] == ("", " a b")

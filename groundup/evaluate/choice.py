@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from groundup.errors import GroundupError
+from groundup.evaluate.estimate import mean
 from groundup.evaluate.likelihood import Option
 from groundup.tokens.encoding import Encoding
 
@@ -29,6 +30,8 @@ class Item:
     gold: int
     groups: dict[str, str] = field(default_factory=dict)
     """Which parts of the task it belongs to, by what they are parts by: {"field": "syntax"}."""
+    unit: str = ""
+    """The same for items that stand or fall together, such as twins with the same options."""
 
 
 @dataclass(frozen=True)
@@ -82,8 +85,10 @@ def credit(item: Item, scores: Sequence[float]) -> float:
 def summarise(items: Sequence[Item], credits: np.ndarray) -> list[dict[str, Any]]:
     """Accuracy with n, its standard error and chance: of all items first, then of each part.
 
-    The standard error is the sample's standard deviation by sqrt(n).
+    The standard error is that of `estimate.mean` over units; where each item is one, the standard deviation by sqrt(n).
     """
+    names: dict[str, int] = {}
+    units = np.array([names.setdefault(one.unit or f"item {number}", len(names)) for number, one in enumerate(items)])
     parts: dict[tuple[str, str], list[int]] = {("all", "all"): list(range(len(items)))}
     for number, item in enumerate(items):
         for level, name in item.groups.items():
@@ -91,7 +96,7 @@ def summarise(items: Sequence[Item], credits: np.ndarray) -> list[dict[str, Any]
     rows = []
     for (level, name), members in parts.items():
         mine = credits[members]
-        error = float(mine.std(ddof=1)) / math.sqrt(len(mine)) if len(mine) > 1 else None
+        error = mean(mine, units[members]).standard_error
         chance = float(np.mean([1 / len(items[number].options) for number in members]))
         ties = int(((mine > 0) & (mine < 1)).sum())
         row = {"level": level, "name": name, "accuracy": float(mine.mean()), "se": error, "n": len(mine)}

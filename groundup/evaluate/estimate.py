@@ -61,11 +61,19 @@ def ratio(
     count = len(residuals)
     if count < 2:
         return Estimate(float(value), None, len(top), count)
+    if not residuals.any():
+        return Estimate(float(value), _unseen(value, count), len(top), count)
     variance = count / (count - 1) * float(residuals @ residuals) / float(below.sum()) ** 2
     return Estimate(float(value), math.sqrt(variance), len(top), count)
 
 
-def mean(values: Sequence[float | None], clusters: Sequence[int]) -> Estimate:
+def _unseen(share: float, count: int) -> float | None:
+    """Where all units agree their spread says nothing. For none or all of them, what gives an interval of 3 / count on
+    one side: so rare may be what `count` units do not show (the rule of three, Hanley and Lippman-Hand 1983)."""
+    return min(1.0, 3 / count) / quantile(count - 1) if share in (0.0, 1.0) else None
+
+
+def mean(values: Sequence[float | None] | np.ndarray, clusters: Sequence[int] | np.ndarray) -> Estimate:
     """The mean of the texts that have a value."""
     given = [(value, cluster) for value, cluster in zip(values, clusters, strict=True) if value is not None]
     return ratio([value for value, _ in given], [1.0] * len(given), [cluster for _, cluster in given])

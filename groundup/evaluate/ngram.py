@@ -129,19 +129,18 @@ def _look_up(keys: np.ndarray, values: np.ndarray, wanted: np.ndarray, missing: 
     return np.where(keys[place] == wanted, values[place], missing)
 
 
-def score(model: Ngram, documents: Iterable[np.ndarray], encoding: Encoding, source: str) -> Score:
+def score(model: Ngram, documents: Iterable[np.ndarray], size: int, encoding: Encoding, source: str) -> Score:
     """What the model makes of tokenized documents, in the terms of `evaluate.score`: it stands beside a trained model.
 
-    Each document is scored from its own beginning. Bytes are those of its tokens.
+    Each document is scored from its own beginning. size: UTF-8 bytes of their text, which `<|unk|>` cannot tell.
     """
-    nats, count, size = 0.0, 0, 0
+    nats, count = 0.0, 0
     for ids in documents:
-        lengths = encoding.token_bytes[ids]
-        text = lengths > 0
+        text = encoding.token_bytes[ids] > 0
         if encoding.unknown is not None:
             unknown = ids == encoding.unknown
             text |= unknown
             nats += UNKNOWN_NATS * int(unknown.sum())
         nats -= float(log_probabilities(model, ids)[text].sum())
-        count, size = count + int(text.sum()), size + int(lengths.sum())
+        count += int(text.sum())
     return Score(source, nats, count, size)

@@ -20,7 +20,7 @@ def read_prompts(name: str) -> list[Prompt]:
         fix = f"name a file, or one of: {', '.join(kinds())}"
         raise GroundupError("no-such-file", f"there are no prompts {name[:200]!r}", fix)
     try:
-        lines = path.read_bytes().decode("utf-8").splitlines()
+        lines = path.read_bytes().decode("utf-8-sig").replace("\r\n", "\n").split("\n")  # U+2028 may stand in a text
     except UnicodeDecodeError as error:
         raise GroundupError("bad-file", f"{path} is not UTF-8: {error}", "save it as UTF-8") from None
     given = [(number, line) for number, line in enumerate(lines, 1) if line.strip()]

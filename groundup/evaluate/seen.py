@@ -59,10 +59,17 @@ def overlap(trained: Trained, texts: Iterable[str], hashes: Iterable[str] = (), 
     texts, read = list(texts), sorted(trained.files[sha] for sha in hashes if sha in trained.files)
     about: dict[str, Any] = {"texts": len(texts), "files_read": read, "texts_in_train": None}
     if trained.documents is not None:
-        known = [np.isin(_ids(text, deep), trained.documents).any() for text in texts]
+        known = [_is_known(_ids(text, deep), trained.documents) for text in texts]
         about["texts_in_train"] = int(sum(known))
     flag = bool(about["texts_in_train"] or read)
     return {"flag": None if trained.documents is None and not read else flag, **about}
+
+
+def _is_known(ids: np.ndarray, known: np.ndarray) -> bool:
+    """Whether any of the ids stands in `known`, which is sorted."""
+    if not len(known):
+        return False
+    return bool((known[np.minimum(np.searchsorted(known, ids), len(known) - 1)] == ids).any())
 
 
 def _ids(text: str, deep: bool) -> np.ndarray:

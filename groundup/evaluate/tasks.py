@@ -19,6 +19,8 @@ from groundup.evaluate.items import read_task, rows
 from groundup.evaluate.suites import Suite
 from groundup.store.files import digest, sha256
 
+OURS = ("wikitext", "held-out", "generation")  # what records of evaluations are called besides
+
 
 @dataclass(frozen=True)
 class Task:
@@ -51,6 +53,7 @@ def of_suite(suite: Suite) -> Task:
             tuple((one.context, option) for option in one.options),
             one.gold,
             {"phenomenon": one.phenomenon, "reach": suite.reach[one.phenomenon]},
+            unit="\n".join(sorted(one.options)),
         )
         for one in suite.items
     ]
@@ -68,22 +71,34 @@ def open_task(given: str, mirror: str | None, downloads: Path) -> Task:
     name, equals, path = given.partition("=")
     tasks = known()["tasks"]
     if name in tasks and equals:
-        return _read(name, tasks[name], _files(path))
+        return _of_files(name, path, tasks[name])
     if given in tasks:
         return _read(given, tasks[given], _fetch(tasks[given], mirror, downloads))
     if given in suites.names():
         return of_suite(suites.load(given))
     if _exists(given):
-        paths = _files(given)
-        hashes = {sha256(one) for one in paths}
-        for name, task in tasks.items():
-            if hashes == {entry[1] for entry in task["files"].values()}:
-                return _read(name, task, paths)
-        return _read(Path(given).stem, {}, paths)
+        return _of_files(Path(given).stem, given)
     names = [*tasks, "wikitext", *suites.names()]
     near = difflib.get_close_matches(given, names, 1)
     hint = f"did you mean {near[0]!r}?" if near else f"name a jsonl file, or one of: {', '.join(names)}"
     raise GroundupError("unknown-task", f"{given[:200]!r} is no task and no file", hint)
+
+
+def _of_files(name: str, given: str, settings: dict[str, Any] | None = None) -> Task:
+    """The known task whose very files these are, or else one under another name, since its scores are not that one's.
+
+    settings: how its rows are read, if not by their shape alone.
+    """
+    paths, tasks = _files(given), known()["tasks"]
+    hashes = {sha256(one) for one in paths}
+    for one, task in tasks.items():
+        if hashes == {entry[1] for entry in task["files"].values()}:
+            return _read(one, task, paths)
+    if settings is None:
+        settings = tasks["blimp"] if _is_blimp(paths) else {}
+    if name in {*tasks, *suites.names(), *OURS}:
+        name = f"{name}-{digest(sorted(hashes))[:8]}"
+    return _read(name, settings, paths)
 
 
 def _exists(given: str) -> bool:
@@ -110,8 +125,6 @@ def _fetch(task: dict[str, Any], mirror: str | None, downloads: Path) -> list[Pa
 
 def _read(name: str, settings: dict[str, Any], paths: list[Path]) -> Task:
     shapes, items = set[str](), list[Item]()
-    if not settings and _is_blimp(paths):
-        name, settings = "blimp", known()["tasks"]["blimp"]
     templates: dict[str, str] = {key: settings[key] for key in ("context", "option") if key in settings}
     for path in paths:
         for number, (where, row) in enumerate(rows(read_task(path), str(path)), 1):

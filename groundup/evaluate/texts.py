@@ -27,8 +27,8 @@ class Texts:
     split: dict[str, str]
     """Of each source, where the documents are a corpus's."""
     about: dict[str, Any]
-    files: list[str]
-    """SHA-256 of the files."""
+    files: dict[str, list[str]]
+    """SHA-256 of the file of each source, where it is one."""
 
 
 def open_texts(given: str, lab: Path, splits: list[str], delimiter: str | None = None, column: str = "text") -> Texts:
@@ -44,16 +44,18 @@ def open_texts(given: str, lab: Path, splits: list[str], delimiter: str | None =
         sources = {f"{source}.{split}": list(corpus_texts(corpus, source, split)) for source, split in parts}
         about: dict[str, Any] = {"corpus": corpus.reference(), "splits": splits}
         of_split = {f"{source}.{split}": split for source, split in parts}
-        found = Texts(corpus.id, {name: texts for name, texts in sources.items() if texts}, of_split, about, [])
+        found = Texts(corpus.id, {name: texts for name, texts in sources.items() if texts}, of_split, about, {})
     else:
         paths, layout = expand(given), Layout(delimiter, column=column)
         hashes = [sha256(path) for path in paths]
         named = [[path.name, sha] for path, sha in zip(paths, hashes, strict=True)]
         about = {"files": named, "delimiter": delimiter, "column": column}
         alone = len({path.name for path in paths}) == len(paths)
-        single = {path.name if alone else str(path): list(_documents(path, layout)) for path in paths}
+        files = [path.name if alone else str(path) for path in paths]
+        single = {file: list(_documents(path, layout)) for file, path in zip(files, paths, strict=True)}
+        read_from = {file: [sha] for file, sha in zip(files, hashes, strict=True)}
         name = Path(given).stem if len(paths) == 1 else Path(given).name
-        found = Texts(name, {file: texts for file, texts in single.items() if texts}, {}, about, hashes)
+        found = Texts(name, {file: texts for file, texts in single.items() if texts}, {}, about, read_from)
     if not found.sources:
         raise GroundupError("no-text", f"{given} holds no text", "name a file with text in it")
     return found

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from groundup.data.download import Corpus, fetch
@@ -111,9 +112,14 @@ def open_pages(path: str | None, split: str, mirror: str | None, downloads: Path
 
 def _lines(path: Path) -> Iterator[str]:
     if path.suffix == ".parquet":
-        with pq.ParquetFile(path) as table:
-            for batch in table.iter_batches(columns=["text"]):
-                yield from (str(row).removesuffix("\n") for row in batch.column("text").to_pylist())
+        try:
+            with pq.ParquetFile(path) as table:
+                for batch in table.iter_batches(columns=["text"]):
+                    rows = batch.column("text").to_pylist()
+                    yield from (str(row).removesuffix("\n") for row in rows if row is not None)
+        except (pa.ArrowException, KeyError) as error:
+            what = f"{path} cannot be read as a table with a column `text`: {str(error).splitlines()[0]}"
+            raise GroundupError("bad-task", what, "name a raw file of WikiText, or its Parquet files") from None
         return
     try:
         yield from path.read_text(encoding="utf-8").split("\n")

@@ -11,7 +11,7 @@ import torch
 from groundup.errors import GroundupError
 from groundup.evaluate import choice, ngram
 from groundup.evaluate.choice import Answer
-from groundup.evaluate.score import score_split
+from groundup.evaluate.score import pooled, score_split
 from groundup.evaluate.tasks import Task
 from groundup.model.transformer import Transformer
 from groundup.science.changes import recipe_of
@@ -44,9 +44,9 @@ def trigram(judged: Judged) -> ngram.Ngram:
 def _first(shards: Any, source: str) -> Iterator[np.ndarray]:
     left = TRIGRAM_TOKENS
     for ids in _documents(shards, source, "train"):
-        if (left := left - len(ids)) < 0:
+        yield ids[:left]
+        if (left := left - len(ids)) <= 0:
             return
-        yield ids
 
 
 def _documents(shards: Any, source: str, split: str) -> Iterator[np.ndarray]:
@@ -91,20 +91,24 @@ class Baselines:
             found["trigram"] = _accuracy(opened, scores)
         return found
 
-    def bits(self, split: str, masked: bool) -> dict[str, dict[str, float]]:
-        """Bits per byte of a split by source, of each. The trigram sees nothing from before a document."""
+    def bits(self, split: str, masked: bool, stride: int | None) -> dict[str, dict[str, float]]:
+        """Bits per byte of a split by source and of `all`, of each. The trigram sees nothing from before a document."""
         judged, shards = self.judged, self.judged.run.shards()
         sources, found = list(shards.manifest["counts"]), dict[str, dict[str, float]]()
         if "untrained" in self.names:
             model = self.untrained.model
-            scores = score_split(model, shards.path, sources, split, judged.encoding, judged.device, masked)
+            scores = score_split(
+                model, shards.path, sources, split, judged.encoding, judged.device, masked, None, stride
+            )
             found["untrained"] = {one.source: one.to_json()["bpb"] for one in scores}
         if "trigram" in self.names:
-            found["trigram"] = {
-                source: ngram.score(self.trigram, documents, judged.encoding, source).to_json()["bpb"]
-                for source in sources
-                if (documents := list(_documents(shards.path, source, split)))
-            }
+            scores = []
+            for source in sources:
+                size = sum(int(records["bytes"].sum()) for records in read_documents(shards.path, source, split))
+                if size:
+                    documents = _documents(shards.path, source, split)
+                    scores.append(ngram.score(self.trigram, documents, size, judged.encoding, source))
+            found["trigram"] = {one.source: one.to_json()["bpb"] for one in [*scores, pooled(scores)] if one.tokens}
         return found
 
 

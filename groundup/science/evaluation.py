@@ -77,7 +77,7 @@ def evaluate(run: Run, which: str, wanted: Wanted, device: str = "auto") -> dict
     if wanted.splits:
         said = splits(judged, wanted.splits, recipe.train.document_mask, wanted.stride, baselines)
         found |= {key: value for key, value in said.items() if key not in ("results", "depends_on")}
-        found["scores"] = said.get("scores") or said["results"]
+        found["scores"] = said["scores"] if "scores" in said else said["results"]
     parts += [
         text(judged, given, wanted, wanted.splits or ["valid", "test"], recipe.train.document_mask)
         for given in wanted.texts
@@ -104,7 +104,7 @@ def splits(
         for split in names:
             if split in SEEN:
                 say("warning: the model was trained on the train split. Its score says nothing of new text")
-            others = baselines.bits(split, masked)
+            others = baselines.bits(split, masked, stride)
             args = (judged.model, shards.path, sources, split, judged.encoding, judged.device, masked, None, stride)
             for one in score_split(*args):
                 if one.source != "all":
@@ -174,7 +174,7 @@ def text(judged: Judged, given: str, wanted: Wanted, splits: list[str], masked: 
     def make() -> Made:
         rows, columns, scores = [], _Columns(), []
         for source, documents in texts.sources.items():
-            about = flag(judged, documents, texts.files)
+            about = flag(judged, documents, texts.files.get(source, []))
             tokens, records = pack(documents, judged.encoding)
             one = score(
                 judged.model, tokens, judged.encoding, judged.device, source, masked, wanted.stride, documents=records
@@ -236,8 +236,8 @@ def answers(judged: Judged, opened: Task) -> tuple[list[Answer], int]:
 
 
 def _judge_items(judged: Judged, opened: Task, baselines: beside.Baselines) -> Made:
-    items, start = opened.items, time.monotonic()
     about = flag(judged, list(_texts(opened)), [sha for _, sha in opened.about["files"]], deep=False)
+    items, start = opened.items, time.monotonic()
     given, cut = answers(judged, opened)
     took = time.monotonic() - start
     said: dict[str, Any] = {

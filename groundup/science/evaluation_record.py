@@ -5,6 +5,7 @@ model's weights, the text or task and the versions included; else it is done aga
 """
 
 import json
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -28,7 +29,7 @@ from groundup.train.checkpoint import Checkpoint, load_model
 from groundup.train.precision import Device, choose
 from groundup.train.retention import reading
 
-VERSION = 1  # of the way in which numbers are made; a change makes every evaluation be done again
+VERSION = 2  # of the way in which numbers are made; a change makes every evaluation be done again
 
 
 @dataclass(frozen=True)
@@ -98,7 +99,7 @@ def keep(judged: Judged, name: str, depends_on: dict[str, Any], make: Callable[[
         "device": judged.device.device.type,
         "precision": judged.device.precision,
         "context": judged.model.config.context,
-        **said,
+        **_finite(said),
         "depends_on": identity,
         "depends_on_sha256": digest(identity),
         "values": {"file": values.name, "sha256": sha256(values)},
@@ -107,6 +108,15 @@ def keep(judged: Judged, name: str, depends_on: dict[str, Any], make: Callable[[
     }
     write_json(path, result)
     return result
+
+
+def _finite(value: Any) -> Any:
+    """The same with null for what is infinite or no number: a perplexity may be, and JSON has no word for it."""
+    if isinstance(value, dict):
+        return {key: _finite(one) for key, one in value.items()}
+    if isinstance(value, list):
+        return [_finite(one) for one in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _reusable(path: Path, values: Path, identity: str) -> dict[str, Any] | None:

@@ -41,12 +41,16 @@ def evaluations(run: RunRecord) -> list[page.Block]:
 
 
 def by_task(records: list[Row]) -> dict[str, list[Row]]:
-    """The records of each task in the order of their steps."""
+    """The records of each task in the order of their steps; of those under one name, what is the newest one's task."""
     found: dict[str, list[Row]] = {}
     for record in sorted(records, key=lambda one: finite(number(one, "step"), -1)):
         if name := words(mapping(record, "task"), "name"):
             found.setdefault(name, []).append(record)
-    return dict(sorted(found.items()))
+    same = {name: words(mapping(rows[-1], "task"), "sha256") for name, rows in found.items()}
+    return {
+        name: [row for row in rows if words(mapping(row, "task"), "sha256") == same[name]]
+        for name, rows in sorted(found.items())
+    }
 
 
 def headline(record: Row) -> Row:

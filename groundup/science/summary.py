@@ -128,7 +128,7 @@ def score_lines(scores: list[dict[str, Any]], settings: dict[str, Any]) -> list[
             "bpb": round(row["bpb"], 4),
             "±": None if row["bpb_se"] is None else round(row["bpb_se"], 4),
             **({"entropy": round(row["entropy_bpb"], 4)} if known else {}),
-            "ppl": round(row["ppl"], 2),
+            "ppl": None if row["ppl"] is None else round(row["ppl"], 2),
             "loss": round(row["loss"], 4),
             "tokens": row["tokens"],
             "documents": row["documents"],

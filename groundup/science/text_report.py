@@ -29,7 +29,8 @@ def statistics(records: list[Row]) -> list[page.Block]:
     keys = [Key("the model, with its 95 % interval", MODEL), Key("held-out human text", HUMAN)]
     note = "Near human text is good, on either side. What is counted stands in the table."
     plots = picture("texts", "Beside human text", "share", note, lines, units.share, keys, (0.0, 1.0))
-    plots += _course(records)
+    alike = [one for one in records if all(one.get(key) == newest.get(key) for key in ("settings", "prompts"))]
+    plots += _course(alike)
     blocks: list[page.Block] = [page.Plots(plots)] if plots else []
     if rows:
         blocks.append(_table(newest, rows))
