@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
@@ -19,6 +20,7 @@ from groundup.console import printable
 from groundup.errors import CODES, GroundupError
 from groundup.processes import here, stop_signals
 
+JSON = ("--json", "--json=true", "--json=True", "--json=yes", "--json=1")
 os.environ.setdefault("HF_HUB_VERBOSITY", "error")  # its retries are not the user's business; our one error is
 
 app = App(
@@ -275,8 +277,9 @@ def main(arguments: list[str] | None = None) -> int:
             raise
         failure = known
     _complain(failure)
-    if "--json" in (arguments if arguments is not None else sys.argv):
-        print(json.dumps({"error": {"code": failure.code, "what": failure.what, "fix": failure.fix}}))
+    if any(word in JSON for word in (arguments if arguments is not None else sys.argv)):
+        with suppress(OSError):  # of a disk that is full, which was said above
+            print(json.dumps({"error": {"code": failure.code, "what": failure.what, "fix": failure.fix}}), flush=True)
     if arguments is None and "daft" in sys.modules:
         # Its threads may still be at work; ending under them would crash the process and lose our exit code.
         sys.stdout.flush()

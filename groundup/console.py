@@ -25,7 +25,8 @@ def harmless(text: str) -> str:
 def say(line: str) -> None:
     """Print one line to stderr: stdout is kept for data. Of several processes only the leading one speaks."""
     if here().rank == 0:
-        print(printable(line), file=sys.stderr, flush=True)
+        line = printable(line)
+        print(harmless(line) if sys.stderr.isatty() else line, file=sys.stderr, flush=True)
 
 
 class Advance(Protocol):

@@ -1,5 +1,6 @@
 """The sampler gives the same text for the same seed, ends where it is told to, and refuses what it cannot do."""
 
+import math
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,8 @@ from generate_parts import CPU, byte_encoding
 
 from groundup.errors import GroundupError
 from groundup.generate import room
+from groundup.generate.decoder import Decoder
+from groundup.generate.engine import Prompt, write
 from groundup.generate.sampler import Writer, complete, complete_all, in_order
 from groundup.model.config import ModelConfig
 from groundup.model.transformer import Transformer
@@ -190,3 +193,24 @@ def test_the_memory_that_is_free_is_what_the_system_and_its_limit_leave(tmp_path
     assert room._left_of_limit(tmp_path) == 150
     (tmp_path / "memory.max").write_text("max")
     assert room._left_of_limit(tmp_path) is None and room._available(tmp_path / "nowhere") is None
+
+
+@pytest.mark.parametrize("temperature", [0.0, 1.0])
+def test_a_model_that_gives_no_numbers_is_named_whatever_the_settings(temperature: float) -> None:
+    model = Transformer(ModelConfig("modern", 97, 1, 16, 2, 2, 32, 24)).eval()
+    with torch.no_grad():
+        model.norm.weight.fill_(math.nan)  # type: ignore[union-attr]
+    options = Sample(temperature=temperature, repetition_penalty=1.2, max_tokens=4)
+    with pytest.raises(GroundupError) as refused:
+        list(write(model, [Prompt([0, 1], 0)], options, [b"a"] * 97, 0, CPU))
+    assert refused.value.code == "not-finite"
+
+
+def test_rows_that_have_ended_are_let_go_of_on_a_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = Transformer(ModelConfig("modern", 97, 1, 16, 2, 2, 32, 24)).eval()
+    rows = []
+    step = Decoder.step
+    monkeypatch.setattr(Decoder, "step", lambda self, tokens: (rows.append(len(tokens)), step(self, tokens))[1])
+    prompts = [Prompt([0, number], number) for number in range(1, 9)]
+    list(write(model, prompts, Sample(temperature=2.0, top_k=0, max_tokens=200), [b"a"] * 97, 5, CPU, captured=True))
+    assert rows[0] == 8 and rows[-1] < 8

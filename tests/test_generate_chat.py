@@ -13,9 +13,11 @@ import torch
 from generate_parts import CPU, byte_encoding
 from small_recipe import small_recipe
 
+from groundup import console
 from groundup.cli import main
 from groundup.console import harmless
 from groundup.errors import GroundupError
+from groundup.generate import engine
 from groundup.generate.chat import Chat
 from groundup.generate.sampler import Writer
 from groundup.model.config import ModelConfig
@@ -240,3 +242,51 @@ def test_what_a_model_writes_cannot_steer_a_terminal() -> None:
 class Terminal(io.StringIO):
     def isatty(self) -> bool:
         return True
+
+
+@pytest.mark.parametrize(
+    ("spelt", "given", "seen"),
+    [
+        ("a€b", {"max_tokens": 2}, "a€b"),  # the limit falls into a character
+        ("Hi. Yo. Z", {"max_tokens": 5, "stop": ["."]}, "Hi. Yo. Z"),  # what the model read holds the stop string
+        ("aExy", {"max_tokens": 2, "stop": ["END"]}, "aExy"),  # the beginning of a stop string was held back
+    ],
+)
+def test_more_shows_the_text_that_the_model_goes_on_from(
+    writer: Writer, monkeypatch: pytest.MonkeyPatch, spelt: str, given: dict[str, Any], seen: str
+) -> None:
+    coming = iter([writer.spellings.index(bytes([byte])) for byte in spelt.encode()])
+    monkeypatch.setattr(engine, "_next", lambda logits, *rest: torch.tensor([next(coming)]))
+    person = Person(writer, **given)
+    person.says("x")
+    for _ in range(5):
+        if len(person.chat.texts[0].tokens) == len(spelt.encode()):
+            break
+        left = len(spelt.encode()) - len(person.chat.texts[0].tokens)
+        shown = person.says(f"/max_tokens {min(3, left)}", "/more")
+    text = person.chat.texts[0]
+    assert text.text == "x" + seen.removesuffix(".") and shown.startswith("x")
+    assert b"".join(writer.spellings[token] for token in text.tokens).decode() == seen
+
+
+def test_a_closed_stdin_or_stdout_ends_in_no_traceback(
+    lab: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as closed:
+        closed.setattr("sys.stdin", None)
+        assert main(["chat", "last", "--lab", str(lab), "--json"]) == 0
+        assert json.loads(capsys.readouterr().out)["texts"] == []
+    with monkeypatch.context() as closed:
+        closed.setattr("sys.stdout", None)
+        assert main(["sample", "last", "--lab", str(lab), "--prompt", "a"]) == 0
+
+
+def test_json_asked_for_with_a_value_is_given_for_an_error_too(lab: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["sample", "nobody", "--lab", str(lab), "--json=true"]) != 0
+    assert json.loads(capsys.readouterr().out)["error"]["code"] == "no-such-run"
+
+
+def test_notes_cannot_steer_a_terminal(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    console.say("a \x1b]0;b\x07 c")
+    assert capsys.readouterr().err == "a \ufffd]0;b\ufffd c\n"

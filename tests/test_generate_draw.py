@@ -101,3 +101,10 @@ def test_a_seed_gives_numbers_of_its_own_that_cover_the_range() -> None:
     assert first == [next(again) for _ in range(2000)]
     assert not set(first) & {next(other) for _ in range(2000)}
     assert 0 <= min(first) < 0.01 and 0.99 < max(first) < 1
+
+
+@pytest.mark.parametrize("setting", [{"temperature": 1e-40}, {"top_p": 1e-300, "top_k": 0}, {"top_p": 1e-300}])
+def test_the_smallest_settings_leave_the_likeliest_token(setting: dict[str, float]) -> None:
+    logits = torch.tensor([[1.0, 3.0, 2.0], [-50.0, -60.0, -50.5]])
+    drawn = draw(logits, Sample(**setting), torch.tensor([0.999, 0.5]).double())
+    assert drawn.tolist() == [1, 0]

@@ -210,3 +210,13 @@ def test_retention_keeps_the_newest_and_the_best(recipe: Path, tmp_path: Path) -
     found, problems = checkpoint.whole(one.run)
     assert ([each.step for each in found], problems) == ([2, 4, 5], [])
     assert checkpoint.select(one.run, "best").step == 2
+
+
+def test_a_prompt_that_does_not_fit_is_refused_before_the_first_step(
+    tiny: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lab = tmp_path / "lab"
+    command = ["run", str(tiny), "--lab", str(lab), f"sample.prompts=[{'the cat sat ' * 40!r}]"]
+    assert main(command) == 2
+    said = capsys.readouterr().err
+    assert "[bad-prompt]" in said and "step 1" not in said

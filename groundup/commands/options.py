@@ -32,6 +32,8 @@ def emit(value: Any, as_json: bool, lines: list[str]) -> None:
 
 def stream(text: str) -> None:
     """Print a part of a text at once."""
+    if sys.stdout is None:  # it was closed
+        return
     print(harmless(printable(text)) if sys.stdout.isatty() else printable(text), end="", flush=True)
 
 

@@ -115,6 +115,7 @@ class Chat:
     def _more(self) -> None:
         text = self._last()
         text.seed, self.seed = self.seed, (self.seed + 1) % 2**63
+        self.writer.whole(text)
         self.show(text.text)
         self._on(text)
 

@@ -173,9 +173,10 @@ class Decoder:
         return qk[..., : c.heads, :], qk[..., c.heads :, :], v
 
     def _normed(self, norm: nn.Module, x: Tensor) -> Tensor:
-        if x.is_cuda or not isinstance(norm, RMSNorm):
-            return norm(x)
-        return (self._scaled(x) * norm.weight).to(x.dtype)
+        if isinstance(norm, RMSNorm) and not x.is_cuda:
+            return (self._scaled(x) * norm.weight).to(x.dtype)
+        # CUDA's LayerNorm wants its input in the number format of its weights
+        return norm(x.to(norm.weight.dtype)).to(x.dtype)  # type: ignore[arg-type]
 
     def _scaled(self, x: Tensor) -> Tensor:
         """x by its root mean square, in fp32 at least. F.rms_norm is one kernel on a GPU, but a dozen on a CPU."""

@@ -14,6 +14,7 @@ from torch import Tensor
 from groundup.recipe.schema import Sample
 
 NOT_FINITE = -1  # instead of a token: the row's logits hold no distribution
+COLDEST = 1e-6  # temperature by which logits can be divided in fp32; the likeliest token is all that is left of it
 BLOCK = 256  # numbers that are drawn at once
 
 
@@ -52,7 +53,7 @@ def candidates(logits: Tensor, options: Sample) -> Candidates:
     et al. 2020). min_p: those with at least so large a share of the likeliest one's probability (Nguyen et al. 2024).
     The likeliest token always stays.
     """
-    logits, tokens = logits / options.temperature, None
+    logits, tokens = logits / max(options.temperature, COLDEST), None
     if 0 < options.top_k < logits.shape[-1]:
         logits, tokens = logits.topk(options.top_k)
     elif options.top_p < 1:
@@ -60,7 +61,7 @@ def candidates(logits: Tensor, options: Sample) -> Candidates:
     if options.top_p < 1:
         probability = logits.softmax(-1)
         before = probability.cumsum(-1) - probability
-        logits = logits.masked_fill(before >= options.top_p, -torch.inf)
+        logits = logits.masked_fill((before >= options.top_p) & (before > 0), -torch.inf)
     if options.min_p > 0:
         probability = logits.softmax(-1)
         least = options.min_p * probability.amax(-1, keepdim=True)

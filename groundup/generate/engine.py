@@ -38,6 +38,7 @@ class Prompt:
 
     ids: list[int]
     seed: int
+    tail: bytes = b""  # of a text that goes on: the beginning of a character that its tokens have not finished
 
 
 @dataclass(frozen=True)
@@ -88,7 +89,7 @@ def write(
 def _begin(number: int, prompt: Prompt, options: Sample, spellings: list[bytes], end: int) -> _Row:
     text = prompt.ids[1:] if prompt.ids[0] == end else prompt.ids
     repeats = Repeats(options.no_repeat_ngram, text) if options.no_repeat_ngram else None
-    stop = Text(spellings, options.stop)
+    stop = Text(spellings, options.stop, prompt.tail)
     return _Row(number, list(prompt.ids), options.max_tokens, draws(prompt.seed), stop, repeats)
 
 
@@ -104,7 +105,7 @@ def _write_together(
     while True:
         tokens = _next(logits, live, options, seen)
         if seen is not None:
-            seen.scatter_(1, tokens[:, None], True)
+            seen.scatter_(1, tokens.clamp(min=0)[:, None], True)
         given = _alternatives(logits, tokens, top) if top is not None else None
         drawn: list[int] = tokens.tolist()
         for place, row in enumerate(live):
@@ -115,11 +116,11 @@ def _write_together(
         going = [place for place, row in enumerate(live) if row is not None]
         if not going:
             return
-        if len(going) <= len(live) // 2 and not captured:  # the rest is worth a copy of its cache
+        if len(going) <= len(live) // 2 and not decoder.captured:  # the rest is worth a copy of its cache
             decoder.keep(going)
             live, tokens = [live[place] for place in going], tokens[going]
             seen = seen[going] if seen is not None else None
-        logits = _advance(decoder, live, tokens, context)
+        logits = _advance(decoder, live, tokens.clamp(min=0), context)
 
 
 def _advance(decoder: Decoder, live: list[_Row | None], tokens: Tensor, context: int) -> Tensor:
@@ -146,7 +147,9 @@ def _seen(rows: list[_Row], end: int, logits: Tensor) -> Tensor:
 
 
 def _next(logits: Tensor, live: list[_Row | None], options: Sample, seen: Tensor | None) -> Tensor:
-    """The rows' next tokens (B,). Raises GroundupError `not-finite`."""
+    """The rows' next tokens (B,), NOT_FINITE where there is none."""
+    if logits.device.type == "mps":  # which has no fp64
+        return _next(logits.cpu(), live, options, None if seen is None else seen.cpu()).to(logits.device)
     if seen is not None:
         logits = penalise(logits, seen, options.repetition_penalty)
     if options.no_repeat_ngram:

@@ -24,7 +24,11 @@ def needed(config: ModelConfig, options: Sample, texts: int, longest: int, item:
     c = config
     rows, length = min(texts, options.batch), min(c.context, longest + options.max_tokens)
     reading = rows * min(longest, c.context) * (4 * c.width + 3 * c.feed_forward) * 4
-    results = texts * options.max_tokens * (OF_A_TOKEN + (0 if top is None else (top + 1) * OF_AN_ALTERNATIVE))
+    results = (
+        texts
+        * options.max_tokens
+        * (OF_A_TOKEN + (0 if top is None else (min(top, c.vocab_size) + 1) * OF_AN_ALTERNATIVE))
+    )
     return cache_bytes(c, rows, length, item) + reading + rows * c.vocab_size * OF_A_LOGIT + results
 
 

@@ -1,5 +1,6 @@
 """Texts from a model and a recipe's `sample`: what training, judging and chatting call."""
 
+import codecs
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -45,18 +46,11 @@ class Writer:
         Equal draws make texts look alike, so the seeds count on from `options.seed`. top: as it will be for `write`.
         Raises GroundupError `bad-prompt`, and `sample-too-large` for what does not fit into memory.
         """
-        starts = [self._start(prompt) for prompt in options.prompts]
+        starts = [start(self.encoding, prompt, self.model.config.context) for prompt in options.prompts]
         count, longest = len(starts) * options.samples, max(map(len, starts))
         room.check(self.model.config, options, count, longest, self.device, top)
         pairs = [pair for pair in zip(options.prompts, starts, strict=True) for _ in range(options.samples)]
         return [Written(prompt, (options.seed + number) % 2**63, start) for number, (prompt, start) in enumerate(pairs)]
-
-    def _start(self, prompt: str) -> list[int]:
-        ids, context = [self.encoding.end, *encode(self.encoding, prompt)], self.model.config.context
-        if len(ids) > context:
-            what = f"the prompt has {len(ids) - 1:,} tokens, and the model's context has room for {context - 1:,}"
-            raise GroundupError("bad-prompt", what, "shorten the prompt")
-        return ids
 
     def write(self, texts: list[Written], options: Sample, top: int | None = None) -> Iterator[tuple[Written, Piece]]:
         """Go on with texts that were begun, or written before; each piece is added to its text before it is given out.
@@ -64,7 +58,7 @@ class Writer:
         top: keep the log-probability of each token, and those of so many likeliest ones.
         Raises GroundupError `not-finite`.
         """
-        prompts = [Prompt([*text.start, *text.tokens], text.seed) for text in texts]
+        prompts = [Prompt([*text.start, *text.tokens], text.seed, self.whole(text)) for text in texts]
         pieces = write(self.model, prompts, options, self.spellings, self.encoding.end, self.device, top, self.captured)
         for piece in pieces:
             text = texts[piece.row]
@@ -76,6 +70,13 @@ class Writer:
                 text.logprobs.append(self._logprobs(piece))
             yield text, piece
 
+    def whole(self, text: Written) -> bytes:
+        """Make of a text that is to go on what the model reads of it, with a stop string that ended it; gives the bytes
+        of a last character that its tokens have only begun."""
+        decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        text.continuation = decoder.decode(b"".join(self.spellings[token] for token in text.tokens))
+        return decoder.getstate()[0]
+
     def _logprobs(self, piece: Piece) -> dict[str, Any]:
         top = [{"id": id, "token": self.name(id), "logprob": logprob} for id, logprob in piece.top]
         return {"id": piece.token, "token": self.name(piece.token), "logprob": piece.logprob, "top": top}
@@ -83,6 +84,15 @@ class Writer:
     def name(self, token: int) -> str:
         """A token as a reader sees it."""
         return show(self.spellings[token]) or str(self.encoding.tokenizer.id_to_token(token))
+
+
+def start(encoding: Encoding, prompt: str, context: int) -> list[int]:
+    """The tokens that a text begins with. Raises GroundupError `bad-prompt`."""
+    ids = [encoding.end, *encode(encoding, prompt)]
+    if len(ids) > context:
+        what = f"the prompt has {len(ids) - 1:,} tokens, and the model's context has room for {context - 1:,}"
+        raise GroundupError("bad-prompt", what, "shorten the prompt")
+    return ids
 
 
 def encode(encoding: Encoding, prompt: str) -> list[int]:

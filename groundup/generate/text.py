@@ -10,9 +10,11 @@ class Text:
     may turn out to be the beginning of a stop string is held back until that is decided.
     """
 
-    def __init__(self, spellings: list[bytes], stop: list[str]) -> None:
+    def __init__(self, spellings: list[bytes], stop: list[str], tail: bytes = b"") -> None:
+        """tail: bytes of a character that was begun before."""
         self.spellings, self.stop = spellings, stop
         self.decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        self.decoder.decode(tail)
         self.held = ""
         self.stopped = False
 

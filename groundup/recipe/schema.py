@@ -288,7 +288,7 @@ class Sample(Part):
     """Draw from the likeliest tokens that reach p; 1: off."""
     min_p: Fraction = 0.0
     """Draw from tokens at least so likely as this share of the likeliest one; 0: off."""
-    repetition_penalty: Annotated[float, Field(gt=0)] = 1.0
+    repetition_penalty: Annotated[float, Field(ge=0.01, le=100)] = 1.0
     """Above 1, tokens that the text holds already become less likely; 1: off."""
     no_repeat_ngram: Annotated[int, Field(ge=0)] = 0
     """No sequence of so many tokens occurs twice in a text; 0: off."""

@@ -22,6 +22,8 @@ def talk(
     Raises GroundupError `no-checkpoint` and its like, `bad-prompt`, `not-finite`.
     """
     checkpoint, writer = open_writer(run, which, device)
+    if sys.stdin is None:  # it was closed
+        return []
     terminal = sys.stdin.isatty()
     chat = Chat(
         writer, lambda some: sample_options(run, some), given, show or (lambda text: None), say, careful=not terminal
@@ -41,6 +43,8 @@ def _typed() -> Iterator[str]:
     while True:
         try:
             yield input(prompt)
+        except UnicodeDecodeError:
+            say("that line is not UTF-8")
         except EOFError:
             say("")
             return

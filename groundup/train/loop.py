@@ -18,7 +18,7 @@ from torch import Tensor
 from groundup.console import duration, say
 from groundup.errors import GroundupError
 from groundup.evaluate.score import score_split
-from groundup.generate.sampler import complete_all
+from groundup.generate.sampler import complete_all, start
 from groundup.model.config import configure
 from groundup.model.loss import bits_per_byte, perplexity
 from groundup.model.size import flops_per_token
@@ -59,6 +59,8 @@ class Trainer:
             keep_freed_memory()
         memory.limit(train.memory_gib, device.device)
         config = configure(recipe.model, encoding.vocab_size)
+        for prompt in recipe.sample.prompts:  # before the first step, and not at the first sample
+            start(encoding, prompt, config.context)
         torch.manual_seed(recipe.seed)  # on the CPU, so that every device starts from the same weights
         self.model = Transformer(config, train.activation_checkpointing).to(device.device)
         self.scaler = device.scaler()
@@ -253,7 +255,13 @@ class Trainer:
 
     def _write_samples(self, model: Transformer) -> None:
         self.watchdog.feed(LONG)
-        rows = complete_all(model, self.encoding, self.recipe.sample, self.device)
+        try:
+            rows = complete_all(model, self.encoding, self.recipe.sample, self.device)
+        except GroundupError as error:  # nothing that training should end for
+            if error.code not in ("not-finite", "sample-too-large"):
+                raise
+            say(f"warning: no samples: {error.what} [{error.code}]")
+            return
         self.run.log_samples(*({"step": self.step, **row} for row in rows))
         say(f"sample: {' '.join(rows[0]['text'].split())[:200]}")
 

@@ -47,9 +47,9 @@ def choose(
     if device == "auto":
         device = next(kind for kind in ("cuda", "mps", "cpu") if have[kind])
     if not have.get(device):
-        raise GroundupError(
-            "no-device", f"train.device = {device}, which this machine does not have", "train.device=auto"
-        )
+        there = ", ".join(kind for kind in have if have[kind])
+        what = f"this machine has no device {device!r}" if device in have else f"there is no kind of device {device!r}"
+        raise GroundupError("no-device", what, f"train.device=auto in a recipe, or --device: auto, {there}")
     if precision == "auto":
         precision = "fp32"
         if device == "cuda":
