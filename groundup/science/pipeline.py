@@ -26,7 +26,7 @@ from groundup.store.artifacts import Artifact, load
 from groundup.store.files import digest, sha256, write_atomic, write_json
 from groundup.store.runs import Run
 from groundup.tokens import pack, tokenizer
-from groundup.tokens.encoding import CONFIG, FILE
+from groundup.tokens.encoding import CONFIG, FILE, open_tokenizer
 from groundup.tokens.mix import mixture, shares, token_shares
 
 if TYPE_CHECKING:
@@ -248,6 +248,7 @@ def _follow() -> None:
 
 def _train(found: Run, recipe: Recipe, inputs: Inputs, origin: "Origin | None") -> tuple[int, str | None]:
     """Returns after which step training ended, and why: steps, minutes or patience."""
+    from groundup.generate.sampler import start
     from groundup.train import continuation, parallel, preflight
     from groundup.train.loop import Trainer, train
 
@@ -256,6 +257,9 @@ def _train(found: Run, recipe: Recipe, inputs: Inputs, origin: "Origin | None") 
     preflight.check(found.path, found.path.parent.parent, recipe, config, device, here().world)
     if origin:
         continuation.check(origin, recipe.train, config, sha256(inputs.tokenizer.path / FILE))
+    encoding = open_tokenizer(inputs.tokenizer.path / FILE)
+    for prompt in recipe.sample.prompts:  # one that does not fit is named now, and not at the first sample
+        start(encoding, prompt, config.context)
     if not (found.path / "lineage.json").exists():
         _create(found, recipe, inputs, device, origin)
     encoding = tokenizer.of_run(found)

@@ -18,7 +18,7 @@ from torch import Tensor
 from groundup.console import duration, say
 from groundup.errors import GroundupError
 from groundup.evaluate.score import score_split
-from groundup.generate.sampler import complete_all, start
+from groundup.generate.sampler import complete_all
 from groundup.model.config import configure
 from groundup.model.loss import bits_per_byte, perplexity
 from groundup.model.size import flops_per_token
@@ -59,8 +59,6 @@ class Trainer:
             keep_freed_memory()
         memory.limit(train.memory_gib, device.device)
         config = configure(recipe.model, encoding.vocab_size)
-        for prompt in recipe.sample.prompts:  # before the first step, and not at the first sample
-            start(encoding, prompt, config.context)
         torch.manual_seed(recipe.seed)  # on the CPU, so that every device starts from the same weights
         self.model = Transformer(config, train.activation_checkpointing).to(device.device)
         self.scaler = device.scaler()
