@@ -1,7 +1,9 @@
 """What stands beside a trained model is what it says: the weights of step 0, and counts of the training text."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -11,7 +13,7 @@ from small_recipe import small_recipe
 
 from groundup.cli import main
 from groundup.evaluate import ngram
-from groundup.science import beside
+from groundup.science import beside, evaluation
 from groundup.science.evaluation_record import judge
 from groundup.store.runs import find
 from groundup.tokens.pack import read_documents, read_shards
@@ -116,3 +118,29 @@ def test_baselines_are_judged_as_the_model_is_by_bytes_windows_and_sources(lab: 
     nats = -sum(float(ngram.log_probabilities(both.trigram, ids).sum()) for ids in documents)
     assert plain["trigram"]["mine"] == pytest.approx(nats / size / np.log(2))
     assert plain["untrained"] != sliding["untrained"]
+
+
+def test_baselines_are_in_the_table_also_when_they_are_read_again(
+    lab: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for _ in range(2):
+        capsys.readouterr()
+        assert main(["eval", "last", "--lab", str(lab), "--split", "valid", "--baseline", "trigram"]) == 0
+        head = next(line for line in capsys.readouterr().out.splitlines() if line.startswith("split"))
+        assert head.split()[:5] == ["split", "source", "bpb", "±", "trigram"]
+
+
+def test_items_of_held_out_text_that_do_not_fit_are_left_out_with_their_twins(
+    lab: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    judged = judge(find(lab, "last"), "last", "cpu")
+    whole = evaluation._held_out(judged, "")
+    lengths = [max(len(judged.encoding.encode(scored)) for _, scored in item.options) for item in whole.items]
+    kinds = sorted(set(lengths))
+    context = kinds[len(kinds) // 2] - 1
+    short = replace(judged, model=SimpleNamespace(config=SimpleNamespace(context=context)))  # type: ignore[arg-type]
+    part = evaluation._fitting(short, whole)
+    units = {item.unit for item in part.items}
+    assert 0 < len(part.items) < len(whole.items) and part.sha256 != whole.sha256
+    assert all((item.unit in units) == (item in part.items) for item in whole.items)
+    assert "longer than the model's context" in capsys.readouterr().err

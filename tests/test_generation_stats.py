@@ -151,7 +151,7 @@ def test_a_ratio_is_that_of_the_sums_with_the_error_between_clusters(rows: list[
     residuals = [sum(a - value * b for a, b, c in used if c == one) for one in clusters]
     variance = len(clusters) / (len(clusters) - 1) * sum(r * r for r in residuals) / sum(b for _, b, _ in used) ** 2
     if found.value in (0.0, 1.0) and not any(residuals):
-        assert found.half_width() == pytest.approx(min(1.0, 3 / len(clusters)) if len(clusters) > 1 else None)
+        assert found.standard_error == pytest.approx(min(1.0, 3 / len(clusters)) / 1.96)
     elif any(residuals):
         assert found.standard_error == pytest.approx(math.sqrt(variance), abs=1e-12)
 

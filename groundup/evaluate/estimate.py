@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 CONFIDENCE = 0.95
+NORMAL_95 = 1.96  # the value within which a normal variable lies with that probability
 
 
 @dataclass(frozen=True)
@@ -68,9 +69,9 @@ def ratio(
 
 
 def _unseen(share: float, count: int) -> float | None:
-    """Where all units agree their spread says nothing. For none or all of them, what gives an interval of 3 / count on
-    one side: so rare may be what `count` units do not show (the rule of three, Hanley and Lippman-Hand 1983)."""
-    return min(1.0, 3 / count) / quantile(count - 1) if share in (0.0, 1.0) else None
+    """The error where all units agree, whose spread says nothing. For none or all of them 1.96 times it is 3 / count,
+    since so rare may be what they do not show (the rule of three, Hanley and Lippman-Hand 1983); else it is unknown."""
+    return min(1.0, 3 / count) / NORMAL_95 if share in (0.0, 1.0) else None
 
 
 def mean(values: Sequence[float | None] | np.ndarray, clusters: Sequence[int] | np.ndarray) -> Estimate:

@@ -53,7 +53,7 @@ def of_suite(suite: Suite) -> Task:
             tuple((one.context, option) for option in one.options),
             one.gold,
             {"phenomenon": one.phenomenon, "reach": suite.reach[one.phenomenon]},
-            unit="\n".join(sorted(one.options)),
+            unit=one.id[:-1],  # that of its twins (suites.twins)
         )
         for one in suite.items
     ]

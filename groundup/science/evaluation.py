@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -72,6 +72,8 @@ def evaluate(run: Run, which: str, wanted: Wanted, device: str = "auto") -> dict
         what = f"a stride of {wanted.stride} tokens is not between 1 and the model's context of {context}"
         raise GroundupError("usage", what, f"--stride {max(1, context // 2)}")
     baselines = beside.Baselines(judged, wanted.baselines)
+    if wanted.baselines and not wanted.splits and not wanted.tasks:
+        say("warning: --baseline is for splits and choice tasks: nothing that was asked for has any")
     found: dict[str, Any] = {"run": run.name, "checkpoint": judged.checkpoint.path.name, "scores": []}
     parts: list[dict[str, Any]] = []
     if wanted.splits:
@@ -215,7 +217,24 @@ def _held_out(judged: Judged, source: str) -> Task:
     source = source or max(counts, key=lambda name: counts[name]["valid"]["documents"])
     if source not in counts:
         raise GroundupError("unknown-task", f"the run has no source {source!r}", f"one of: {', '.join(counts)}")
-    return of_suite(generated.from_corpus(corpus, source, "valid"))
+    return _fitting(judged, of_suite(generated.from_corpus(corpus, source, "valid")))
+
+
+def _fitting(judged: Judged, made: Task) -> Task:
+    """Without the items of which an option is longer than the model's context, and their twins."""
+    long = set()
+    for item in made.items:
+        try:
+            choice.encode(item, judged.encoding, judged.model.config.context)
+        except GroundupError:
+            long.add(item.unit)
+    kept = [item for item in made.items if item.unit not in long]
+    if not long:
+        return made
+    if not kept:
+        raise GroundupError("bad-task", f"no item of {made.name} fits into the model's context", "a longer context")
+    say(f"{made.name}: {len(made.items) - len(kept)} of {len(made.items)} items are longer than the model's context")
+    return replace(made, items=kept, about=made.about | {"kept": len(kept)})
 
 
 def answers(judged: Judged, opened: Task) -> tuple[list[Answer], int]:

@@ -171,7 +171,7 @@ def bits_per_byte(run: RunRecord) -> list[page.Block]:
             floor = known_entropy(run.corpus, split, scored).get(source, NOTHING)
             half = NORMAL_95 * number(score, "bpb_se")
             spread = f" ± {units.decimals(half)}" if math.isfinite(half) else ""
-            what = (split or words(one, "text")) + stride
+            what = (split or words(one, "text")) + stride + (", trained on" if score.get("trained_on") is True else "")
             rows.append([words(one, "checkpoint", units.ABSENT), what, source, units.decimals(bpb) + spread])
             rows[-1] += [units.decimals(ratio(bpb, floor), 3, "×"), units.decimals(number(score, "loss"))]
             rows[-1] += [units.decimals(number(score, "ppl"), 2), units.count(number(score, "tokens"))]
@@ -183,7 +183,7 @@ def bits_per_byte(run: RunRecord) -> list[page.Block]:
     if not run.floors:
         columns, rows = columns[:4] + columns[5:], [row[:4] + row[5:] for row in rows]
     note = "Loss and perplexity are per token of this tokenizer and cannot be compared across tokenizers; "
-    note += "bits per byte can, and lower is better."
+    note += "bits per byte can, and lower is better. ± is a 95 % interval over documents."
     if len(rows) > ROWS:
         note += f" The newest {ROWS:,} of {len(rows):,} scores are shown."
     return [Table(columns, rows[:ROWS], "lllr", note)]

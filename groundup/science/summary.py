@@ -121,12 +121,14 @@ def score_lines(scores: list[dict[str, Any]], settings: dict[str, Any]) -> list[
     if not scores:
         return ["no text in these splits"]
     known = all("entropy_bpb" in row for row in scores)
+    beside = [name for name in ("untrained", "trigram") if any(f"{name}_bpb" in row for row in scores)]
     rows = [
         {
             **({"split": row["split"]} if "split" in row else {}),
             "source": row["source"],
             "bpb": round(row["bpb"], 4),
             "±": None if row["bpb_se"] is None else round(row["bpb_se"], 4),
+            **{name: round(row[f"{name}_bpb"], 4) if f"{name}_bpb" in row else None for name in beside},
             **({"entropy": round(row["entropy_bpb"], 4)} if known else {}),
             "ppl": None if row["ppl"] is None else round(row["ppl"], 2),
             "loss": round(row["loss"], 4),
@@ -164,6 +166,8 @@ def _task_lines(part: dict[str, Any]) -> list[str]:
         )
         lines += [f"log-probabilities compared {others}; the table: {part['settings']['reading']}"]
         lines += ["beside it: " + ", ".join(f"{key} {one:.4f}" for key, one in part["baselines"].items())]
+    if any(row["se"] is None for row in shown):
+        lines.append("se -: of all its twins the model has equally many right, which leaves no spread")
     if part["contexts_cut"]:
         lines.append(f"{part['contexts_cut']:,} contexts were longer than the model's and lost their beginning")
     return lines
