@@ -155,3 +155,8 @@ def test_twins_are_one_unit_of_the_error() -> None:
     assert whole["accuracy"] == 0.625 and whole["se"] == pytest.approx(np.std([0.5, 0.5, 0.5, 1.0], ddof=1) / 2)
     (alone,) = summarise([replace(item, unit="") for item in items], np.array([1.0, 0.0] * 3 + [1.0, 1.0]))
     assert alone["se"] > whole["se"]
+
+
+def test_rows_of_one_level_stand_together() -> None:
+    items = [Item(str(n), (("", "a"), ("", "b")), 0, {"kind": str(n), "reach": "far"}) for n in range(3)]
+    assert [row["level"] for row in summarise(items, np.ones(3))] == ["all", "kind", "kind", "kind", "reach"]

@@ -135,6 +135,10 @@ def test_a_filled_part_or_source_given_as_a_mapping_keeps_its_other_keys() -> No
         ("data.sources.stories.text_colum=x", "data.sources.stories.text_column"),
         ("sample.topk=1", "sample.top_k"),
         ("evaluate.split=[valid]", "evaluate.splits"),
+        ("train.lr=1", "train.learning_rate"),
+        ("train.max_iters=5", "train.steps"),
+        ("model.n_embd=64", "model.width"),
+        ("train.block_size=64", "model.context"),
     ],
 )
 def test_a_typo_at_any_depth_is_refused_with_what_was_meant(override: str, meant: str) -> None:

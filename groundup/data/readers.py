@@ -175,7 +175,7 @@ def _parquet(path: Path, start: int, end: int | None, layout: Layout) -> Iterato
             raise _no_column(str(path), layout.column, schema.names)
         if not _textual(schema.field(layout.column).type):
             what = f"{path}: column {layout.column!r} holds {schema.field(layout.column).type}, not text"
-            raise GroundupError("bad-file", what, "name the column that holds the text with text_column")
+            raise GroundupError("bad-file", what, "name the column of text: text_column in a recipe, or --column")
         rows = _parquet_rows(table, start, end, layout.column)
         if layout.articles:
             yield from _assemble((None if isinstance(row, Bad) else row.raw for row in rows), "row")
@@ -228,7 +228,7 @@ def _words(batch: pa.RecordBatch, column: str) -> list[str | None]:
 def _no_column(where: str, column: str, names: Iterable[str]) -> GroundupError:
     known = ", ".join(map(repr, list(names)[:20]))
     what = f"{where} has no column {column!r}; it has {known or 'none'}"
-    return GroundupError("bad-file", what, "name the column that holds the text with text_column")
+    return GroundupError("bad-file", what, "name the column of text: text_column in a recipe, or --column")
 
 
 def _word(value: Any) -> str | None:

@@ -93,8 +93,8 @@ def summarise(items: Sequence[Item], credits: np.ndarray) -> list[dict[str, Any]
     for number, item in enumerate(items):
         for level, name in item.groups.items():
             parts.setdefault((level, name), []).append(number)
-    rows = []
-    for (level, name), members in parts.items():
+    rows, levels = [], list(dict.fromkeys(level for level, _ in parts))
+    for (level, name), members in sorted(parts.items(), key=lambda part: levels.index(part[0][0])):
         mine = credits[members]
         error = mean(mine, units[members]).standard_error
         chance = float(np.mean([1 / len(items[number].options) for number in members]))

@@ -151,12 +151,22 @@ def _known_keys(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
                 yield from _known_keys(kind, f"{prefix}{name}.{middle}")
 
 
+ELSEWHERE = {  # what other trainers call it
+    "lr": "learning_rate", "max_lr": "learning_rate", "wd": "weight_decay", "grad_clip": "clip",
+    "warmup_steps": "warmup", "warmup_iters": "warmup", "max_steps": "steps", "max_iters": "steps",
+    "batch_size": "tokens_per_update",
+    "n_layer": "layers", "num_layers": "layers", "n_head": "heads", "num_heads": "heads", "n_embd": "width",
+    "d_model": "width", "hidden_size": "width", "block_size": "context", "seq_len": "context", "d_ff": "feed_forward",
+}  # fmt: skip
+
+
 def _nearest(keys: list[str]) -> str | None:
     """The key that was probably meant: the same word in another part, or a similar one, first among its siblings."""
     known = list(_known_keys(Recipe))
     in_source = keys[:2] == ["data", "sources"] and len(keys) > 3
     shown = ".".join(["data.sources.*", *keys[3:]] if in_source else keys)
     parent, _, word = shown.rpartition(".")
+    word = ELSEWHERE.get(word, word)
     near = [key for key in known if key.rpartition(".")[2] == word]
     if not near:
         siblings = {key.rpartition(".")[2]: key for key in known if key.rpartition(".")[0] == parent}

@@ -268,8 +268,10 @@ def _train(found: Run, recipe: Recipe, inputs: Inputs, origin: "Origin | None") 
     documents, characters = (
         sum(count["train"][key] for count in counts.values()) for key in ("documents", "characters")
     )
-    if recipe.train.warmup >= recipe.train.steps:
-        say(f"warning: train.warmup = {recipe.train.warmup} is not below train.steps: the rate never reaches its peak")
+    left = recipe.train.steps - (origin.checkpoint.step if origin else 0)
+    if recipe.train.warmup >= left:
+        what = f"train.warmup = {recipe.train.warmup} is not below the {left} steps to train"
+        say(f"warning: {what}: the rate never comes down from its peak, or does not reach it")
     say(f"run: {found.path}")
     say(f"to go on, should it stop: {command(found.name, [], found.path.parent.parent)}")
     say(f"device: {device.device.type} ({device.name}), {device.precision}{parallel.words(recipe.train.parallel)}")
