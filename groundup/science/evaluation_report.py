@@ -7,6 +7,7 @@ from typing import Any
 
 import yaml
 
+from groundup.evaluate.estimate import NORMAL_95
 from groundup.report import page, plot, units
 from groundup.report.dots import Dot, Line, Mark, picture
 from groundup.report.page import Key, Table, Text
@@ -16,7 +17,6 @@ from groundup.science.run_record import RunRecord, known_entropy
 from groundup.science.text_report import copies, passages, statistics
 
 BPB, NATS = "bits per byte", "nats per token"
-NORMAL_95 = 1.96  # standard errors on either side of a score over many items
 ROWS, TASKS, PHENOMENA = 200, 30, 40  # bounds that keep the page light
 CHANCE = ("constant", "random")  # scorers that are at chance by their making
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
